@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Slices (borrowed bytes) and growable buffers with a cap.
+ *
+ * Owner: whoever holds the struct; sl_buf_done() frees the bytes. A slice never
+ * owns and need not end in NUL. A buffer always keeps one NUL after its last byte,
+ * so buf.ptr is a C string when its content is text. Thread: one at a time.
+ */
+#pragma once
+#include "base/status.h"
+#include <stdint.h>
+#include <string.h>
+
+struct sl_slice {
+	const uint8_t *ptr;
+	size_t len;
+};
+
+static inline struct sl_slice sl_slice(const void *p, size_t n)
+{
+	return (struct sl_slice){p, n};
+}
+static inline struct sl_slice sl_slice_str(const char *s)
+{
+	return (struct sl_slice){(const uint8_t *)s, strlen(s)};
+}
+
+struct sl_buf {
+	uint8_t *ptr;
+	size_t len;
+	size_t size; /* allocated */
+	size_t cap;  /* most bytes it may hold; 0: SL_BUF_CAP */
+};
+
+#define SL_BUF_CAP ((size_t)1 << 30)
+
+void sl_buf_done(struct sl_buf *b); /* frees, leaves an empty buffer */
+static inline struct sl_slice sl_buf_slice(const struct sl_buf *b)
+{
+	return (struct sl_slice){b->ptr, b->len};
+}
+/* TOO_LARGE when the cap would be passed; the buffer is then unchanged. */
+enum sl_status sl_buf_add(struct sl_buf *b, const void *p, size_t n);
+enum sl_status sl_buf_reserve(struct sl_buf *b, size_t more); /* room for `more` bytes after len */
+enum sl_status sl_buf_printf(struct sl_buf *b, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static inline enum sl_status sl_buf_puts(struct sl_buf *b, const char *s)
+{
+	return sl_buf_add(b, s, strlen(s));
+}
+/* Hands the bytes over (free() them) and leaves an empty buffer. */
+uint8_t *sl_buf_take(struct sl_buf *b, size_t *ret_len);

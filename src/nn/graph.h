@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A net as a graph: what an ONNX file says, checked, in our own words. No foreign
+ * type. The executors (nn/ref, nn/dnnl) and the trainer (nn/train) read it; nn/onnx
+ * reads and writes it as a file.
+ *
+ * Values are numbered. A value is an input of the graph, an initializer (weights) or
+ * the output of one node. Nodes are in an order in which each value is made before it
+ * is used (sl_graph_check() proves that and every other rule here).
+ *
+ * Layout: tensors are row-major; images N,C,H,W; convolution weights O,I/groups,kH,kW;
+ * Gemm weights as ONNX has them. Numbers are f32; integer initializers (shapes, axes,
+ * indices) are int64. Op names and attributes are ONNX's, opset 13
+ * (onnx.ai/onnx/operators).
+ *
+ * Owner: the caller, freed by sl_graph_free(). Thread: one while it is built, then any
+ * may read.
+ */
+#pragma once
+#include "base/buf.h"
+
+enum { SL_RANK = 6, SL_NODE_IN = 16, SL_NODE_OUT = 8 };
+
+struct sl_shape {
+	int rank;
+	int64_t dim[SL_RANK]; /* -1: open (batch, height or width of an input) */
+};
+
+enum sl_value_kind { SL_VALUE_INPUT, SL_VALUE_WEIGHT, SL_VALUE_NODE };
+enum sl_dtype { SL_F32, SL_I64 };
+
+struct sl_value {
+	char *name;
+	enum sl_value_kind kind;
+	enum sl_dtype dtype;
+	struct sl_shape shape; /* of inputs (may be open) and weights; rank 0 otherwise */
+	float *f32;            /* WEIGHT of F32: data; owned */
+	int64_t *i64;          /* WEIGHT of I64 */
+};
+
+/* X(C name, ONNX name) */
+#define SL_OP_MAP(X) \
+	X(CONV, "Conv") X(BATCHNORM, "BatchNormalization") X(RELU, "Relu") X(LEAKYRELU, "LeakyRelu") \
+	X(SIGMOID, "Sigmoid") X(TANH, "Tanh") X(EXP, "Exp") X(SQRT, "Sqrt") X(CLIP, "Clip") X(HARDSWISH, "HardSwish") \
+	X(HARDSIGMOID, "HardSigmoid") \
+	X(ADD, "Add") X(SUB, "Sub") X(MUL, "Mul") X(DIV, "Div") X(POW, "Pow") \
+	X(MAXPOOL, "MaxPool") X(AVGPOOL, "AveragePool") X(GLOBALAVGPOOL, "GlobalAveragePool") \
+	X(REDUCEMEAN, "ReduceMean") X(GEMM, "Gemm") X(MATMUL, "MatMul") X(SOFTMAX, "Softmax") \
+	X(RESIZE, "Resize") X(UPSAMPLE, "Upsample") X(CONCAT, "Concat") X(SPLIT, "Split") X(SLICE, "Slice") \
+	X(RESHAPE, "Reshape") X(FLATTEN, "Flatten") X(TRANSPOSE, "Transpose") X(SQUEEZE, "Squeeze") \
+	X(UNSQUEEZE, "Unsqueeze") X(PAD, "Pad") X(IDENTITY, "Identity") X(DROPOUT, "Dropout") \
+	X(CAST, "Cast") X(SHAPE, "Shape") X(GATHER, "Gather") X(CONSTANTOFSHAPE, "ConstantOfShape") \
+	X(RANGE, "Range") X(EXPAND, "Expand")
+
+enum sl_op {
+#define SL_X(name, onnx) SL_OP_##name,
+	SL_OP_MAP(SL_X)
+#undef SL_X
+	SL_OP_COUNT
+};
+
+enum { SL_ATTR_INTS = 8 };
+struct sl_attr {
+	const char *name; /* ONNX's name, static or owned by the graph */
+	enum { SL_ATTR_INT, SL_ATTR_FLOAT, SL_ATTR_LIST, SL_ATTR_STR } kind;
+	int64_t i;
+	float f;
+	int64_t list[SL_ATTR_INTS];
+	int n;
+	char *s; /* owned */
+};
+
+struct sl_node {
+	char *name;
+	enum sl_op op;
+	int in[SL_NODE_IN], nin;   /* value numbers; -1: an optional input left out */
+	int out[SL_NODE_OUT], nout;
+	struct sl_attr *attr;      /* owned array */
+	int nattr;
+};
+
+struct sl_graph {
+	char *name;
+	struct sl_value *value;
+	int nvalue;
+	struct sl_node *node;
+	int nnode;
+	int input[SL_NODE_IN], ninput;
+	int output[SL_NODE_OUT], noutput;
+};
+
+struct sl_graph *sl_graph_new(const char *name);
+void sl_graph_free(struct sl_graph *g); /* NULL is fine */
+struct sl_graph *sl_graph_clone(const struct sl_graph *g);
+
+/* Building. Names are copied; NULL gives a generated one. All return value numbers. */
+int sl_graph_input(struct sl_graph *g, const char *name, struct sl_shape shape);
+int sl_graph_weight(struct sl_graph *g, const char *name, struct sl_shape shape, const float *data); /* NULL: zeros */
+int sl_graph_ints(struct sl_graph *g, const char *name, struct sl_shape shape, const int64_t *data);
+/* Adds a node with nin inputs and one output; returns the output value. */
+int sl_graph_op(struct sl_graph *g, enum sl_op op, const char *name, const int *in, int nin);
+void sl_graph_attr_int(struct sl_graph *g, const char *name, int64_t v);   /* of the node added last */
+void sl_graph_attr_float(struct sl_graph *g, const char *name, float v);
+void sl_graph_attr_list(struct sl_graph *g, const char *name, const int64_t *v, int n);
+void sl_graph_attr_str(struct sl_graph *g, const char *name, const char *v);
+void sl_graph_output(struct sl_graph *g, int value);
+
+/* Reading attributes with ONNX's default. */
+int64_t sl_node_int(const struct sl_node *n, const char *name, int64_t otherwise);
+float sl_node_float(const struct sl_node *n, const char *name, float otherwise);
+const struct sl_attr *sl_node_attr(const struct sl_node *n, const char *name); /* or NULL */
+
+int64_t sl_shape_count(const struct sl_shape *s); /* elements; -1 when open or over 2^40 */
+const char *sl_op_name(enum sl_op op);            /* ONNX's */
+
+/* Order, arity, attributes, types, cycles, dangling values, sizes. INVALID names the node. */
+enum sl_status sl_graph_check(const struct sl_graph *g, struct sl_err *err);
+/* Shapes of all values (array of nvalue, the caller's) for given input shapes; constant
+ * subgraphs of integers are evaluated on the way. INVALID names the node. */
+enum sl_status sl_graph_shapes(const struct sl_graph *g, const struct sl_shape *inputs, struct sl_shape *ret,
+	struct sl_err *err);
+/* A copy with BatchNormalization folded into the convolution before it, Identity and
+ * Dropout removed, constant subgraphs replaced: what deployment runs. */
+enum sl_status sl_graph_fold(const struct sl_graph *g, struct sl_graph **ret, struct sl_err *err);
+/* Multiply-adds for given input shapes, and parameters (weights, folded or not). */
+enum sl_status sl_graph_cost(const struct sl_graph *g, const struct sl_shape *inputs, int64_t *ret_macs,
+	int64_t *ret_params, struct sl_err *err);
