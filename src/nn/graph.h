@@ -19,15 +19,24 @@
 #pragma once
 #include "base/buf.h"
 
-enum { SL_RANK = 6, SL_NODE_IN = 16, SL_NODE_OUT = 8 };
+enum {
+	SL_RANK = 6,
+	SL_NODE_IN = 16,
+	SL_NODE_OUT = 8,
+	SL_GRAPH_VALUES = 1 << 16, /* most values, and most nodes */
+};
 
 struct sl_shape {
 	int rank;
 	int64_t dim[SL_RANK]; /* -1: open (batch, height or width of an input) */
 };
+/* SL_SHAPE(1, 3, 48, 48) */
+#define SL_SHAPE(...) \
+	((struct sl_shape){(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
 
 enum sl_value_kind { SL_VALUE_INPUT, SL_VALUE_WEIGHT, SL_VALUE_NODE };
 enum sl_dtype { SL_F32, SL_I64 };
+enum { SL_CAST_F32 = 1, SL_CAST_I64 = 7 }; /* Cast's attribute "to", ONNX's numbers */
 
 struct sl_value {
 	char *name;
@@ -61,7 +70,7 @@ enum sl_op {
 
 enum { SL_ATTR_INTS = 8 };
 struct sl_attr {
-	const char *name; /* ONNX's name, static or owned by the graph */
+	char *name; /* ONNX's; owned */
 	enum { SL_ATTR_INT, SL_ATTR_FLOAT, SL_ATTR_LIST, SL_ATTR_STR } kind;
 	int64_t i;
 	float f;
@@ -99,6 +108,7 @@ int sl_graph_weight(struct sl_graph *g, const char *name, struct sl_shape shape,
 int sl_graph_ints(struct sl_graph *g, const char *name, struct sl_shape shape, const int64_t *data);
 /* Adds a node with nin inputs and one output; returns the output value. */
 int sl_graph_op(struct sl_graph *g, enum sl_op op, const char *name, const int *in, int nin);
+int sl_graph_op_output(struct sl_graph *g, const char *name); /* one more output of the node added last (Split) */
 void sl_graph_attr_int(struct sl_graph *g, const char *name, int64_t v);   /* of the node added last */
 void sl_graph_attr_float(struct sl_graph *g, const char *name, float v);
 void sl_graph_attr_list(struct sl_graph *g, const char *name, const int64_t *v, int n);
@@ -111,6 +121,7 @@ float sl_node_float(const struct sl_node *n, const char *name, float otherwise);
 const struct sl_attr *sl_node_attr(const struct sl_node *n, const char *name); /* or NULL */
 
 int64_t sl_shape_count(const struct sl_shape *s); /* elements; -1 when open or over 2^40 */
+bool sl_shape_is_same(const struct sl_shape *a, const struct sl_shape *b);
 const char *sl_op_name(enum sl_op op);            /* ONNX's */
 
 /* Order, arity, attributes, types, cycles, dangling values, sizes. INVALID names the node. */

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The rules of reviews and votes: pure functions that every review store applies inside
+ * its one atomic step, so that all stores decide alike.
+ *
+ * A review takes at most `cap` votes, one a voter. It is decided as soon as the votes
+ * still to come cannot change the majority (so 6 of 10 decide), or at the cap; equal
+ * leaders at the cap make a tie, which waits for an expert. An expert's choice decides
+ * at once, over any votes. A decided review takes no vote.
+ * Thread: any.
+ */
+#pragma once
+#include "base/status.h"
+#include <stdint.h>
+
+/* Choices that are no class. */
+enum sl_choice { SL_NOT_A_SIGN = -1, SL_UNREADABLE = -2, SL_OTHER = -3 };
+
+enum { SL_VOTES_MAX = 100, SL_VOTER = 64, SL_VOTE_ID = 64 };
+
+enum sl_review_state { SL_REVIEW_OPEN, SL_REVIEW_TIE, SL_REVIEW_DECIDED };
+
+struct sl_vote {
+	char voter[SL_VOTER], id[SL_VOTE_ID];
+	int choice;      /* class index or sl_choice */
+	bool expert;
+	int64_t time_ms;
+};
+
+struct sl_verdict {
+	enum sl_review_state state;
+	int choice;       /* when decided */
+	bool by_expert;
+	int votes, agree; /* votes counted; votes for the choice */
+};
+
+/* votes in the order they came; n <= SL_VOTES_MAX. */
+struct sl_verdict sl_verdict_of(const struct sl_vote *votes, int n, int cap);
+/* "0".."n", "not_a_sign", "unreadable", "other"; false for anything else or index >= classes. */
+bool sl_choice_parse(const char *text, int classes, int *ret);
+const char *sl_choice_text(int choice, char buf[12]);
+const char *sl_review_state_name(enum sl_review_state s); /* "open", "tie", "decided" */
+/* 1..63 characters of letters, digits and ". _ - @": a voter, vote id or device. */
+bool sl_name_is_valid(const char *s);

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The log: topics of small messages, in order, with consumer groups.
+ *
+ * Topics are "labels", "reviews", "models" (interfaces.md has their JSON). A topic has
+ * partitions; a message's key chooses one; order holds inside a partition. Positions in a
+ * partition start at 0, grow, and need not be dense. Delivery is at least once: what was
+ * polled and not committed comes again, to some member of the group.
+ *
+ * Owner: the caller. Thread: sl_log_* from any (they may block: never on an http
+ * thread); a consumer belongs to one thread at a time. Deadlines as in base/clock.h.
+ * Errors: AWAY/TIMEOUT leave the outcome of an append unknown: do it again, effects are
+ * idempotent by key. TOO_LARGE over SL_MESSAGE_MAX.
+ */
+#pragma once
+#include "base/buf.h"
+#include "base/config.h"
+
+enum { SL_MESSAGE_MAX = 64 * 1024, SL_TOPIC = 32, SL_MESSAGE_KEY = 80, SL_BATCH_MAX = 1000 };
+
+struct sl_log;
+
+struct sl_message {
+	char topic[SL_TOPIC];
+	int partition;
+	int64_t position;
+	int64_t time_ms;  /* when it was appended */
+	char key[SL_MESSAGE_KEY];
+	struct sl_slice body; /* NUL follows */
+};
+
+struct sl_batch {
+	struct sl_message *message;
+	int n;
+	void *own; /* backend's */
+};
+void sl_batch_done(struct sl_batch *b);
+
+/* url: "mem:", "sqlite:PATH", ... ; known schemes that are not in this build are UNSUPPORTED. */
+enum sl_status sl_log_open(const char *url, const struct sl_config *cfg, struct sl_log **ret, struct sl_err *err);
+void sl_log_close(struct sl_log *l); /* after its consumers; NULL is fine */
+
+/* Returns when the message is durable. Concurrent calls share one disk write. */
+enum sl_status sl_log_append(struct sl_log *l, const char *topic, const char *key, struct sl_slice body,
+	int64_t deadline_us, struct sl_err *err);
+/* All or, on an error, any part of them durable. */
+struct sl_entry {
+	const char *topic, *key;
+	struct sl_slice body;
+};
+enum sl_status sl_log_append_many(struct sl_log *l, const struct sl_entry *e, int n, int64_t deadline_us,
+	struct sl_err *err);
+
+struct sl_consumer;
+/* Joins group for topic; starts after the last committed position, or at the first. */
+enum sl_status sl_consumer_open(struct sl_log *l, const char *group, const char *topic, struct sl_consumer **ret,
+	struct sl_err *err);
+void sl_consumer_close(struct sl_consumer *c); /* leaves the group; uncommitted messages go to others */
+/* At least one message, or an empty batch at the deadline. At most max (<= SL_BATCH_MAX). */
+enum sl_status sl_consumer_poll(struct sl_consumer *c, int max, int64_t deadline_us, struct sl_batch *ret,
+	struct sl_err *err);
+/* Everything polled so far has had its effect. */
+enum sl_status sl_consumer_commit(struct sl_consumer *c, struct sl_err *err);
+/* For an effect that stores its own position: goes on with the message after `position`
+ * (-1: the first). CONFLICT when the partition is not this member's. */
+enum sl_status sl_consumer_seek(struct sl_consumer *c, int partition, int64_t position, struct sl_err *err);
+
+int sl_log_partitions(struct sl_log *l, const char *topic);
+/* Messages of one partition after `position` (-1: from the first), without a group. */
+enum sl_status sl_log_read(struct sl_log *l, const char *topic, int partition, int64_t position, int max,
+	struct sl_batch *ret, struct sl_err *err);
+/* Messages of topic that group has not committed; group NULL: all messages of the topic. */
+enum sl_status sl_log_lag(struct sl_log *l, const char *group, const char *topic, int64_t *ret, struct sl_err *err);

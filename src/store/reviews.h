@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The review store: crops that wait for people, their leases, votes and verdicts.
+ *
+ * Each change is one atomic step of one review: a vote is counted, the rules
+ * (core/review.h) are asked, and a verdict is written together with its outgoing message
+ * (the outbox), or nothing is. The vote log is append-only: an undo is a line of its own,
+ * and every verdict can be recomputed from it. One vote per (review, voter); the same
+ * vote id again gives the same answer and changes nothing.
+ *
+ * A lease gives a review to a voter for `lease_ms`; leases + votes never exceed the cap;
+ * an expired lease counts no more (its vote is still taken if there is room).
+ *
+ * Owner: the caller. Thread: any that may block (never http). Concurrent writes share one
+ * disk write. Errors: NOT_FOUND (no such review), CONFLICT (the rules say no: err says
+ * why), AWAY/TIMEOUT (unknown: send the same vote id again).
+ */
+#pragma once
+#include "base/buf.h"
+#include "base/config.h"
+#include "core/key.h"
+#include "core/review.h"
+
+enum { SL_CANDIDATES = 5, SL_LEASE_MAX = 50 };
+
+struct sl_reviews;
+
+struct sl_candidate {
+	int cls;
+	float confidence;
+};
+
+struct sl_review {
+	char key[SL_KEY];
+	struct sl_candidate candidate[SL_CANDIDATES];
+	int ncandidate;
+	char bundle[65], frame[SL_FRAME_ID], device[SL_VOTER];
+	int64_t time_ms;  /* of the frame */
+	int64_t opened_ms;
+	struct sl_verdict verdict;
+	int64_t lease_until_ms; /* set by lease() */
+};
+
+enum sl_status sl_reviews_open(const char *url, const struct sl_config *cfg, struct sl_reviews **ret, struct sl_err *err);
+void sl_reviews_close(struct sl_reviews *s);
+
+/* Insert if absent; `from` (may be NULL) is the message that asked for it: the consumer's
+ * position is stored with the effect, and a message at or before it is skipped (OK). */
+struct sl_origin {
+	const char *group;
+	int partition;
+	int64_t position;
+};
+enum sl_status sl_reviews_add(struct sl_reviews *s, const struct sl_review *r, int n, const struct sl_origin *from,
+	struct sl_err *err); /* from: of the last of the n */
+enum sl_status sl_reviews_position(struct sl_reviews *s, const char *group, int partition, int64_t *ret,
+	struct sl_err *err); /* -1: none */
+
+/* Up to n (<= SL_LEASE_MAX) open reviews that voter has neither voted on nor holds; those
+ * with most votes first, then the oldest. *ret_n may be 0. The same voter asking again
+ * gets its live leases first. */
+enum sl_status sl_reviews_lease(struct sl_reviews *s, const char *voter, int n, struct sl_review *ret, int *ret_n,
+	struct sl_err *err);
+/* vote: voter, id, choice, expert set; time is the store's. ret: the verdict after it. */
+enum sl_status sl_reviews_vote(struct sl_reviews *s, const char *key, const struct sl_vote *vote,
+	struct sl_verdict *ret, struct sl_err *err);
+/* Takes back voter's vote on a review that is not decided. */
+enum sl_status sl_reviews_undo(struct sl_reviews *s, const char *key, const char *voter, struct sl_verdict *ret,
+	struct sl_err *err);
+enum sl_status sl_reviews_expire(struct sl_reviews *s, int *ret_n, struct sl_err *err); /* drops expired leases */
+
+/* ret->verdict is filled; votes (room for SL_VOTES_MAX) in order, undone ones left out. */
+enum sl_status sl_reviews_get(struct sl_reviews *s, const char *key, struct sl_review *ret, struct sl_vote *votes,
+	int *ret_nvotes, struct sl_err *err);
+/* Keys greater than after, in byte order; state -1: any. */
+enum sl_status sl_reviews_scan(struct sl_reviews *s, int state, const char *after, int max, char (*ret)[SL_KEY],
+	int *ret_n, struct sl_err *err);
+
+/* The outbox: decided reviews whose label was not yet published, oldest first. */
+enum sl_status sl_reviews_pending_out(struct sl_reviews *s, int max, struct sl_review *ret, int *ret_n,
+	struct sl_err *err);
+enum sl_status sl_reviews_sent(struct sl_reviews *s, char (*keys)[SL_KEY], int n, struct sl_err *err);
+
+struct sl_vote_line { /* one line of the vote log */
+	int64_t seq;
+	char key[SL_KEY];
+	struct sl_vote vote;
+	bool undo;
+};
+enum sl_status sl_reviews_votes(struct sl_reviews *s, int64_t after_seq, int max, struct sl_vote_line *ret, int *ret_n,
+	struct sl_err *err);
+
+struct sl_review_stats {
+	int64_t open, tie, decided, votes, leases, unsent;
+};
+enum sl_status sl_reviews_stats(struct sl_reviews *s, struct sl_review_stats *ret, struct sl_err *err);
+/* What one voter did: votes in all, votes on decided reviews, of these those that agreed. */
+enum sl_status sl_reviews_voter(struct sl_reviews *s, const char *voter, int64_t *ret_votes, int64_t *ret_decided,
+	int64_t *ret_agreed, struct sl_err *err);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The four stores of one process, opened from the settings store.log, store.crops,
+ * store.reviews, store.artifacts. Owner: cmd/; the roles borrow. Thread: see each store.
+ */
+#pragma once
+#include "store/artifacts.h"
+#include "store/crops.h"
+#include "store/log.h"
+#include "store/reviews.h"
+
+struct sl_stores {
+	struct sl_log *log;
+	struct sl_crops *crops;
+	struct sl_reviews *reviews;
+	struct sl_artifacts *artifacts;
+};
+
+/* An empty setting means the embedded store in data_dir (log.db, crops.db, reviews.db,
+ * artifacts/). Nothing stays open on an error. */
+enum sl_status sl_stores_open(const struct sl_config *cfg, const char *data_dir, struct sl_stores *ret, struct sl_err *err);
+void sl_stores_close(struct sl_stores *s);
