@@ -80,12 +80,12 @@ enum sl_status sl_source_add(struct sl_source *s, const struct sl_source_options
 	SL_AUTO(sl_image_done) struct sl_image im = {0};
 	int64_t most = o->max_bytes ? o->max_bytes : SL_SOURCE_BYTES;
 
-	if (o->limit && s->n >= o->limit)
-		return SL_CANCELLED;
 	enum sl_status st = sl_image_decode(file, o->max_pixels ? o->max_pixels : SL_SOURCE_PIXELS, &im, err);
 	if (st != SL_OK)
 		return sl_prefix(err, st, "%s", name);
-	if (roi.w <= 0 || roi.h <= 0)
+	if (roi.w < 0)
+		roi = (struct sl_box){0, 0, im.w, im.h};
+	else if (!(roi.w > 0 && roi.h > 0))
 		roi = estimate_roi(&im);
 	if (!s->format->scenes)
 		shrink(&im, &roi, o->roi_side);
@@ -98,6 +98,13 @@ enum sl_status sl_source_add(struct sl_source *s, const struct sl_source_options
 	if (cls >= s->nclass && !s->class_name)
 		s->nclass = cls + 1;
 	return SL_OK;
+}
+
+bool sl_source_wants(const struct sl_source_options *o, int i, int n)
+{
+	if (o->limit <= 0 || n <= o->limit)
+		return true;
+	return (int64_t)i * o->limit / n != (int64_t)(i + 1) * o->limit / n;
 }
 
 static int by_sample_name(const void *a, const void *b)

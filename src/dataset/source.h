@@ -50,7 +50,7 @@ struct sl_source_options {
 	int roi_side;       /* shrink images whose ROI is larger than this; 0: never */
 	int64_t max_pixels; /* of one image; 0: SL_SOURCE_PIXELS */
 	int64_t max_bytes;  /* of all decoded pixels; 0: SL_SOURCE_BYTES */
-	int limit;          /* stop after this many samples; 0: all */
+	int limit;          /* this many samples, evenly spread over the source; 0: all */
 	/* Index of a class by its code, for formats that name classes; -1: unknown. May be NULL. */
 	int (*class_of)(void *arg, const char *code);
 	void *arg; /* of class_of; also the context of formats that need more than a path */
@@ -72,11 +72,13 @@ enum sl_status sl_source_open(const char *spec, const struct sl_source_options *
 void sl_source_free(struct sl_source *s); /* NULL is fine */
 
 /* For formats: decodes and appends. A group of NULL is a group of its own. A roi of width
- * 0 is estimated: the image less max(5 px, 8.5 %) at each side. Takes box (may be NULL).
- * CANCELLED without text when o->limit is reached: the format returns OK then. */
+ * 0 is estimated: the image less max(5 px, 8.5 %) at each side; below 0 it is the whole
+ * image. Takes box (may be NULL). */
 enum sl_status sl_source_add(struct sl_source *s, const struct sl_source_options *o, const char *name,
 	struct sl_slice file, const char *group, int cls, struct sl_box roi, struct sl_source_box *box, int nbox,
 	struct sl_err *err);
+/* For formats: is candidate i of n among the o->limit that are wanted? */
+bool sl_source_wants(const struct sl_source_options *o, int i, int n);
 /* Marks whole groups for validation: of each class's groups (a group's class is that of
  * its first sample) round(share x groups), at least 1 if there are 2, taken by a
  * permutation of `seed` (our own generator, base/rng.h, not numpy's). Pure. cls may be
