@@ -110,7 +110,11 @@ enum sl_status sl_node_window(const struct sl_node *n, const struct sl_shape *x,
 	side[1] = x->dim[3];
 	if ((st = read_pads(n, side, k, s, d, pad, err)) != SL_OK)
 		return st;
-	*ret = (struct sl_window){k[0], k[1], s[0], s[1], d[0], d[1], pad[0], pad[1], pad[2], pad[3]};
+	*ret = (struct sl_window){.kh = k[0], .kw = k[1], .sh = s[0], .sw = s[1], .dh = d[0], .dw = d[1]};
+	ret->pt = pad[0];
+	ret->pl = pad[1];
+	ret->pb = pad[2];
+	ret->pr = pad[3];
 	ret->ho = window_steps(side[0], k[0], s[0], d[0], pad[0], pad[2], ceil_mode, &ret->xb);
 	ret->wo = window_steps(side[1], k[1], s[1], d[1], pad[1], pad[3], ceil_mode, &ret->xr);
 	ret->pb += ret->xb;
@@ -207,8 +211,8 @@ int sl_resize_repeat(const struct sl_resize *r, const struct sl_shape *x)
 		exact = r->round == SL_RESIZE_FLOOR || k == 1;
 	else if (r->coord == SL_RESIZE_CORNERS)
 		exact = k == 1;
-	else /* (i + .5)/k - .5 rounds to i/k; half a pixel is met by odd remainders only, never a tie */
-		exact = r->round <= SL_RESIZE_PREFER_CEIL && (r->coord == SL_RESIZE_HALF || r->out.dim[2] > 1);
+	else /* i = qk + r maps to q + (r + .5)/k - .5, strictly between q - .5 and q + .5: no tie */
+		exact = r->round <= SL_RESIZE_PREFER_CEIL;
 	return exact ? (int)k : 0;
 }
 
@@ -223,7 +227,7 @@ static enum sl_status cut_axis(const struct sl_node *n, int64_t dim, int64_t sta
 	end = end < 0 ? SL_MAX(end, -dim - 1) + dim : end;
 	lo = step > 0 ? 0 : -1;
 	hi = step > 0 ? dim : dim - 1;
-	start = SL_MIN(SL_MAX(start, step > 0 ? 0 : lo + (dim > 0)), hi);
+	start = SL_MIN(SL_MAX(start, 0), hi);
 	end = SL_MIN(SL_MAX(end, lo), hi);
 	ret->start[axis] = start;
 	ret->step[axis] = step;
