@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 /* Choices that are no class. */
-enum sl_choice { SL_NOT_A_SIGN = -1, SL_UNREADABLE = -2, SL_OTHER = -3 };
+enum sl_choice { SL_CHOICE_NOT_A_SIGN = -1, SL_CHOICE_UNREADABLE = -2, SL_CHOICE_OTHER = -3 };
 
 enum { SL_VOTES_MAX = 100, SL_VOTER = 64, SL_VOTE_ID = 64 };
 

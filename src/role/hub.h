@@ -8,6 +8,7 @@
  * Owner: cmd/. Thread: any.
  */
 #pragma once
+#include "base/config.h"
 #include "base/json.h"
 #include "vision/bundle.h"
 

@@ -1,0 +1,85 @@
+# signloop: thin front of Meson. `make help` lists what there is.
+# The first use installs the Debian packages named here (it says so first).
+
+BUILD    ?= build
+MESON    := $(BUILD)/build.ninja
+DATA     ?= data
+LISTEN   ?= 127.0.0.1:8000
+NINJA    := ninja -C $(BUILD)
+VENV     := $(BUILD)/venv
+PYTHON   := $(VENV)/bin/python
+CI_FLAGS := $(if $(CI),-Dwerror=true,)
+
+# What the build needs, what the tests need beside it, what the formatter needs.
+BUILD_PACKAGES := gcc libc6-dev meson ninja-build pkg-config python3 libmicrohttpd-dev libdnnl-dev libsqlite3-dev \
+  libjansson-dev libjpeg62-turbo-dev libspng-dev libcurl4-openssl-dev libprotobuf-c-dev protobuf-c-compiler \
+  protobuf-compiler libonnx-dev nettle-dev libarchive-dev
+TEST_PACKAGES := python3-venv chromium chromium-driver fonts-noto-cjk git libasan8 libubsan1 libtsan2
+FMT_PACKAGES := clang-format
+
+.PHONY: all run test check bench fmt clean help test-sanitize test-e2e venv models soak
+all: $(BUILD)/signloop
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
+
+# $(call need,PACKAGES): installs those of them that are absent, through sudo where not root.
+define need
+@missing=$$(for p in $(1); do dpkg -s $$p >/dev/null 2>&1 || printf '%s ' $$p; done); \
+if [ -n "$$missing" ]; then \
+  echo "signloop: installing Debian packages: $$missing"; \
+  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+  $$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null \
+    || { echo "signloop: could not install: $$missing; install them by hand and call make again" >&2; exit 1; }; \
+fi
+endef
+
+$(MESON): meson.build
+	$(call need,$(BUILD_PACKAGES))
+	@[ -f $@ ] || meson setup $(CI_FLAGS) $(BUILD)
+
+.PHONY: $(BUILD)/signloop
+$(BUILD)/signloop: $(MESON)
+	@$(NINJA) signloop
+
+run: $(BUILD)/signloop ## builds and serves everything with demo cars on http://127.0.0.1:8000
+	$(BUILD)/signloop up --demo --data $(DATA) --listen $(LISTEN)
+
+venv: $(VENV)/done
+$(VENV)/done: tests/requirements.txt | $(MESON)
+	$(call need,$(TEST_PACKAGES))
+	@echo "signloop: installing the tests' Python packages into $(VENV)"
+	@python3 -m venv $(VENV) && $(VENV)/bin/pip install -q --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+check: $(MESON) ## the quick part: lint, unit and contract tests
+	@$(NINJA)
+	@python3 tools/lint.py
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs --suite unit --suite contract
+
+test: check test-sanitize test-e2e ## everything: also golden, sanitizers, end to end, browser
+
+test-sanitize: $(MESON) ## unit and contract tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(call need,$(TEST_PACKAGES))
+	@[ -f $(BUILD)-asan/build.ninja ] || meson setup $(CI_FLAGS) -Db_sanitize=address,undefined -Db_lundef=false $(BUILD)-asan >/dev/null
+	@ninja -C $(BUILD)-asan
+	@meson test -C $(BUILD)-asan --no-rebuild --print-errorlogs --suite unit --suite contract
+
+test-e2e: $(MESON) venv ## golden files, the whole circle by HTTP, kills, command line, browser
+	@$(NINJA)
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs --suite golden
+	@SIGNLOOP_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/golden tests/e2e $(PYTEST_FLAGS)
+
+bench: $(MESON) ## frames/s, votes/s, stage times and where the time goes
+	@$(NINJA)
+	@sh bench/run.sh $(BUILD)
+
+fmt: ## formats the C code
+	$(call need,$(FMT_PACKAGES))
+	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' 'bench/*.[ch]' | xargs clang-format -i
+
+models: $(BUILD)/signloop ## trains the shipped models anew (needs the data sets: SIGNLOOP_DATA=DIR; about an hour on 2 cores)
+	@sh tools/train_models.sh $(BUILD)
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-asan
