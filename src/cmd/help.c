@@ -38,8 +38,13 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 		list_commands();
 		return SL_OK;
 	}
-	if (!strcmp(w.word[0], "config") || !strcmp(w.word[0], "formats")) {
-		s = !strcmp(w.word[0], "config") ? sl_config_print(cfg, width, &b) : sl_source_print_formats(width, &b);
+	if (!strcmp(w.word[0], "formats")) {
+		for (const struct sl_format *f = sl_formats; f->name; f++)
+			printf("%-12s %s  %s\n", f->name, f->scenes ? "scenes" : "crops ", f->text);
+		return SL_OK;
+	}
+	if (!strcmp(w.word[0], "config")) {
+		s = sl_config_print(cfg, width, &b);
 		fwrite(b.ptr, 1, b.len, stdout);
 		return s;
 	}
