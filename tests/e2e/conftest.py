@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the end-to-end tests: a real `signloop up` on a free port, demo frames, helpers that wait for events."""
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+import requests
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(os.environ.get('SIGNLOOP_BUILD', ROOT / 'build'))
+BINARY = BUILD / 'signloop'
+BUNDLE = ROOT / 'models' / 'signs-de.bundle'
+START_S = 60
+
+
+def run(*args, ok=(0,), **kw):
+    """Runs signloop and returns the finished process; checks its exit status."""
+    p = subprocess.run([str(BINARY), *map(str, args)], capture_output=True, text=True, timeout=600, **kw)
+    assert p.returncode in ok, f'signloop {" ".join(map(str, args))}: exit {p.returncode}\n{p.stdout}\n{p.stderr}'
+    return p
+
+
+def wait_until(check, seconds=60, what='it'):
+    """Calls check() until it gives something true, which is returned."""
+    end = time.monotonic() + seconds
+    while True:
+        got = check()
+        if got:
+            return got
+        assert time.monotonic() < end, f'{what} did not happen in {seconds} s'
+        time.sleep(0.05)
+
+
+class Server:
+    """One `signloop` process that serves; .url, .data."""
+
+    def __init__(self, data, *args, command=('up',)):
+        self.data = pathlib.Path(data)
+        self.args = [str(BINARY), *command, '--data', str(data), '--listen', '127.0.0.1:0', *map(str, args)]
+        self.log_path = self.data.with_suffix('.log')
+        self.process = None
+        self.start()
+
+    def start(self):
+        log = open(self.log_path, 'ab')
+        self.process = subprocess.Popen(self.args, stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT)
+        log.close()
+        line = self.process.stdout.readline()
+        found = re.search(r'http://\S+', line)
+        assert found, f'did not start: {line!r}\n{self.log()}'
+        self.url = found.group(0).rstrip('/')
+        wait_until(self.is_ready, START_S, 'readiness')
+
+    def is_ready(self):
+        assert self.process.poll() is None, f'ended with {self.process.returncode}\n{self.log()}'
+        try:
+            return requests.get(self.url + '/v2/health/ready', timeout=10).status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    def log(self):
+        return self.log_path.read_text()[-4000:]
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.process.stdout.close()
+
+    def stop(self):
+        """Drains; returns the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(60)
+        self.process.stdout.close()
+        return code
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.stop()
+
+    def get(self, path, code=200, **kw):
+        r = requests.get(self.url + path, timeout=60, **kw)
+        assert r.status_code == code, f'GET {path}: {r.status_code} {r.text[:500]}\n{self.log()}'
+        return r
+
+    def post(self, path, body=None, code=200, **kw):
+        if body is not None:
+            kw['json'] = body
+        r = requests.post(self.url + path, timeout=60, **kw)
+        assert r.status_code == code, f'POST {path}: {r.status_code} {r.text[:500]}\n{self.log()}'
+        return r
+
+    def frame(self, jpeg, **query):
+        return self.post('/v1/frames', data=jpeg, headers={'Content-Type': 'image/jpeg'}, params=query).json()
+
+
+@pytest.fixture
+def start_server(tmp_path):
+    """start_server(*flags) gives a running Server; all are drained at the end."""
+    servers = []
+
+    def start(*args, data='data', **kw):
+        s = Server(tmp_path / data, *args, **kw)
+        servers.append(s)
+        return s
+
+    yield start
+    for s in servers:
+        s.close()
+
+
+@pytest.fixture
+def server(start_server):
+    """A server with demo cars: what `make run` gives."""
+    return start_server('--demo', '--demo-rate', '3')
+
+
+@pytest.fixture(scope='session')
+def demo_frames(tmp_path_factory):
+    """JPEGs of drawn road scenes, the same in every run."""
+    folder = tmp_path_factory.mktemp('frames')
+    run('drive', '--demo', '--save', folder, '--cars', 4, '--count', 40)
+    frames = [p.read_bytes() for p in sorted(folder.glob('*.jpg'))]
+    assert len(frames) == 40
+    return frames
+
+
+def fsck(data, *args):
+    """fsck of a data folder; its JSON. Fails when anything is broken."""
+    p = run('fsck', '--data', data, '--json', *args, ok=(0, 1))
+    found = json.loads(p.stdout)
+    assert p.returncode == 0, json.dumps(found, indent=1)
+    return found

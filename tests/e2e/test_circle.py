@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole circle by HTTP alone: frames, votes by several voters at once, labels, a version, a short training, publish,
+the next answer names the new bundle, rollback. And the same under kill -9."""
+import concurrent.futures as cf
+import random
+
+import pytest
+import requests
+
+from conftest import fsck, wait_until
+
+CAP = 3
+
+
+class Voter:
+    """Leases and votes until there is nothing left; keeps what was answered 2xx."""
+
+    def __init__(self, server, name):
+        self.server, self.name, self.answered = server, name, {}
+
+    def next(self, n=5):
+        r = requests.get(f'{self.server.url}/v1/reviews/next', params={'voter': self.name, 'n': n}, timeout=30)
+        r.raise_for_status()
+        return r.json()['reviews']
+
+    def vote(self, review):
+        choice = str(review['candidates'][0]['class']['index']) if review['candidates'] else 'not_a_sign'
+        body = {'voter': self.name, 'vote_id': f'{self.name}-{review["key"]}', 'choice': choice}
+        r = requests.post(f'{self.server.url}/v1/reviews/{review["key"]}/votes', json=body, timeout=30)
+        if r.status_code == 200:
+            self.answered[review['key']] = choice
+        else:
+            assert r.status_code == 409, r.text  # decided by others in between, or no room
+        return r
+
+    def run(self, limit=10000):
+        while len(self.answered) < limit:
+            reviews = self.next()
+            if not reviews:
+                return self
+            for review in reviews:
+                self.vote(review)
+        return self
+
+
+def send_all(server, frames):
+    with cf.ThreadPoolExecutor(4) as pool:
+        return list(pool.map(lambda f: server.frame(f, device='car1'), frames))
+
+
+def vote_all(server, voters=CAP + 1):
+    with cf.ThreadPoolExecutor(voters) as pool:
+        return list(pool.map(lambda i: Voter(server, f'v{i}').run(), range(voters)))
+
+
+def labels_of(server):
+    labels, after = [], -1
+    while True:
+        page = server.get('/v1/labels', params={'after': after, 'n': 500}).json()
+        labels += page['labels']
+        if not page['labels']:
+            return labels
+        after = page['next']
+
+
+def train_and_publish(server, version):
+    job = server.post('/v1/jobs', {'kind': 'train', 'dataset': version, 'publish': False, 'options': {'epochs': 1}}, code=202).json()
+
+    def done():
+        j = server.get(f'/v1/jobs/{job["id"]}').json()
+        assert j['state'] not in ('failed', 'interrupted'), j
+        return j if j['state'] == 'done' else None
+
+    return wait_until(done, 300, 'the training job')
+
+
+def test_whole_circle(start_server, demo_frames):
+    server = start_server('--reviews-cap', CAP)
+    answers = send_all(server, demo_frames)
+    signs = [s for a in answers for s in a['signs']]
+    assert signs, 'no sign was found in the demo frames'
+    before = answers[0]['bundle']
+    for s in signs[:5]:
+        crop = server.get(f'/v1/crops/{s["key"]}')
+        assert crop.headers['Content-Type'] == 'image/jpeg' and crop.content[:2] == b'\xff\xd8'
+    unsure = {s['key'] for s in signs if s['status'] == 'review'}
+    sure = {s['key'] for s in signs if s['status'] == 'accepted'}
+    assert unsure and sure
+
+    assert send_all(server, demo_frames[:3])[0]['signs'] == answers[0]['signs']
+    wait_until(lambda: server.get('/v1/status').json()['reviews']['open'] >= len(unsure - sure), 30, 'intake')
+    voters = vote_all(server)
+    for key in list(unsure)[:20]:
+        review = server.get(f'/v1/reviews/{key}').json()
+        assert review['state'] == 'decided' and review['verdict']['votes'] <= CAP
+        for v in voters:
+            if key in v.answered:
+                assert any(x['voter'] == v.name and str(x['choice']) == v.answered[key] for x in review['votes'])
+
+    want = unsure | sure
+    labels = wait_until(lambda: (lambda ls: ls if {l['key'] for l in ls} >= want else None)(labels_of(server)), 30, 'labels')
+    assert {l['key'] for l in labels} == want
+    assert {l['source'] for l in labels} == {'model', 'votes'}
+
+    wait_until(lambda: server.get('/v1/status').json()['lag'].get('curate') == 0, 30, 'curate')
+    version = server.post('/v1/datasets', {'note': 'circle'}, code=201).json()
+    assert version['rows'] == len(want)
+    name = version['version']
+    assert server.get(f'/v1/datasets/{name}').json()['sha256'] == version['sha256']
+
+    job = train_and_publish(server, name)
+    digest = job['bundle']
+    assert digest != before
+    server.post(f'/v1/models/{digest}/promote', {'by': 'expert1', 'force': True, 'note': 'circle'})
+    wait_until(lambda: server.frame(demo_frames[5])['bundle'] == digest, 30, 'the swap')
+    server.post('/v1/models/rollback', {'by': 'expert1'})
+    wait_until(lambda: server.frame(demo_frames[6])['bundle'] == before, 30, 'the rollback')
+    log = server.get('/v1/models/log').json()['log']
+    assert [e['action'] for e in log][-2:] == ['publish', 'rollback']
+
+    assert server.stop() == 0
+    fsck(server.data, '--all')
+
+
+def test_swap_under_load_fails_no_request(start_server, demo_frames):
+    server = start_server()
+    first = server.frame(demo_frames[0])['bundle']
+    version_ready = wait_until(lambda: server.get('/v1/status').json()['bundle'], 30, 'bundle')
+    assert version_ready['digest'] == first
+    send_all(server, demo_frames)
+    wait_until(lambda: server.get('/v1/status').json()['lag'].get('curate') == 0, 30, 'curate')
+    version = server.post('/v1/datasets', {}, code=201).json()['version']
+    digest = train_and_publish(server, version)['bundle']
+    with cf.ThreadPoolExecutor(2) as pool:
+        load = [pool.submit(server.frame, demo_frames[i % 40]) for i in range(40)]
+        server.post(f'/v1/models/{digest}/promote', {'by': 'expert1', 'force': True})
+        bundles = {f.result()['bundle'] for f in load}
+    assert bundles <= {first, digest}
+    wait_until(lambda: server.frame(demo_frames[0])['bundle'] == digest, 30, 'the swap')
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_kill_at_any_moment_loses_nothing(start_server, demo_frames, seed):
+    rng = random.Random(seed)
+    server = start_server('--reviews-cap', CAP)
+    crops, votes = set(), {}
+    for round_ in range(3):
+        kill_after = rng.randrange(1, 25)
+
+        def frames():
+            for i, f in enumerate(demo_frames):
+                try:
+                    crops.update(s['key'] for s in server.frame(f)['signs'])
+                except (requests.ConnectionError, requests.ReadTimeout):
+                    return
+                if i == kill_after:
+                    server.kill()
+                    return
+
+        def voting(name):
+            v = Voter(server, name)
+            try:
+                v.run()
+            except requests.RequestException:
+                pass
+            return v
+
+        with cf.ThreadPoolExecutor(4) as pool:
+            running = [pool.submit(voting, f'r{round_}v{i}') for i in range(3)]
+            pool.submit(frames).result()
+            for v in (f.result() for f in running):
+                votes.update({(k, v.name): c for k, c in v.answered.items()})
+        server.start()
+    for key in crops:
+        server.get(f'/v1/crops/{key}')
+    for (key, voter), choice in votes.items():
+        got = server.get(f'/v1/reviews/{key}').json()['votes']
+        assert any(x['voter'] == voter and str(x['choice']) == choice for x in got), (key, voter)
+    wait_until(lambda: all(n == 0 for n in server.get('/v1/status').json()['lag'].values()), 30, 'the consumers')
+    assert server.stop() == 0
+    fsck(server.data, '--all')
