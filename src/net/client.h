@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * HTTP client: one blocking call at a time with a deadline, connections kept, and a retry
+ * with back-off and jitter. libcurl inside; only net/ knows it. http and https; proxies of
+ * the environment are not used (the servers we talk to are our own); redirects are not
+ * followed (reply.location says where to).
+ *
+ * Owner: the caller. Thread: a client is one thread's at a time (`store` or a command's own;
+ * never `http`). Deadlines as base/clock.h; sizes in bytes; waits in ms.
+ *
+ * OK: the server answered, whatever its status code. INVALID: the URL or a header is no such
+ * thing. AWAY: no connection, or it broke. TIMEOUT: the deadline passed. TOO_LARGE: the body
+ * is over body_max. CANCELLED: *cancel became true. After AWAY, TIMEOUT and CANCELLED it is
+ * unknown whether the server did what was asked. Every text names method and URL (without
+ * user and password).
+ */
+#pragma once
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/rng.h"
+#include <stdatomic.h>
+
+enum { SL_CLIENT_BODY = 64 << 20, SL_CLIENT_HEADERS = 16 };
+
+struct sl_call {
+	const char *method;                 /* NULL: GET, or POST when there is a body */
+	const char *url;
+	const char *headers[SL_CLIENT_HEADERS]; /* "Name: value"; NULL ends */
+	struct sl_slice body;
+	const char *type;                   /* of the body; NULL: none said */
+	int64_t deadline_us;                /* 0 counts as SL_FOREVER */
+	size_t body_max;                    /* 0: SL_CLIENT_BODY */
+	const atomic_bool *cancel;          /* NULL: cannot be cancelled */
+};
+
+struct sl_reply {
+	int status;                /* HTTP */
+	char type[96];             /* Content-Type; "" when none */
+	char etag[96];
+	char location[1024];       /* "" when none (or longer) */
+	int64_t retry_after_ms;    /* -1 when not said */
+	struct sl_buf body;
+};
+void sl_reply_done(struct sl_reply *r);
+
+struct sl_client;
+struct sl_client *sl_client_new(void);
+void sl_client_free(struct sl_client *c); /* NULL is fine */
+
+/* *ret may be used again: what it held is let go first (the body's memory is reused). */
+enum sl_status sl_client_call(struct sl_client *c, const struct sl_call *call, struct sl_reply *ret, struct sl_err *err);
+
+/* Only for calls that may be done twice. Calls again after AWAY and after 429, 502, 503 and
+ * 504, at most `tries` times in all and never past the call's deadline. Waits what the server
+ * asked for (Retry-After), else a random time up to first_ms * 2^n, at most most_ms.
+ * OK with the last reply, whatever its status; else the last failure. */
+struct sl_retry {
+	int tries;
+	int64_t first_ms, most_ms;
+};
+#define SL_RETRY_DEFAULT ((struct sl_retry){.tries = 6, .first_ms = 50, .most_ms = 3000})
+enum sl_status sl_client_retry(struct sl_client *c, const struct sl_call *call, struct sl_retry how, struct sl_reply *ret,
+	struct sl_err *err);
+/* The wait before try number `n` (1: the first repetition), ms. Pure but for rng. */
+int64_t sl_retry_wait(struct sl_retry how, int n, int64_t retry_after_ms, struct sl_rng *rng);
+
+/* Appends s with everything but letters, digits and "-._~" as %XX. */
+enum sl_status sl_url_escape(const char *s, struct sl_buf *ret);
