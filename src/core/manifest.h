@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The rules of what a dataset holds: how a message of topic `labels` becomes a row, which
+ * of two labels of a key counts, who is held out, and how segments, shards and versions
+ * are named. docs/formats.md has the JSON.
+ *
+ * Which label counts: a person's (votes, expert, gold) is never replaced by a model's;
+ * between equals the later one counts (position in the partition; append time across
+ * partitions).
+ *
+ * Parts: a row whose class is a class is dealt to "train" or "heldout" by a hash of its
+ * group (device + sequence, or device + frame, so that crops of one drive or one frame
+ * stay together); raising the share only adds groups to "heldout", so what was held out
+ * once was never learned. Rows without a class (not_a_sign, unreadable, other) are "aside".
+ *
+ * Owner: the caller. Thread: any. Times in ms since 1970.
+ */
+#pragma once
+#include "base/json.h"
+#include "core/key.h"
+#include "core/review.h"
+#include "core/taxonomy.h"
+
+enum { SL_ROW_TEXT = 192, SL_PATH = 201, SL_PREFIX = 4, SL_VERSION_NAME = 12 };
+
+enum sl_part { SL_PART_TRAIN, SL_PART_HELDOUT, SL_PART_ASIDE, SL_PARTS };
+const char *sl_part_name(enum sl_part p); /* "train", "heldout", "aside" */
+bool sl_part_find(const char *name, enum sl_part *ret);
+
+/* One label with where it stands in the log. */
+struct sl_label {
+	char key[SL_KEY];
+	int cls;               /* class index, or enum sl_choice below 0 */
+	char code[SL_CODE];    /* of the class; its decimal index when the message has no code; "" when none */
+	char source[12];       /* "model", "votes", "expert", "gold" */
+	char bundle[65];       /* "" when unknown */
+	int partition;
+	int64_t position, appended_ms;
+};
+
+/* Understands the body of a message of topic `labels`: "class" is {"index","code"}, an
+ * index or a code; null (or absent) with "choice" of not_a_sign, unreadable, other.
+ * INVALID says what is wrong; UNSUPPORTED for a newer "v". */
+enum sl_status sl_label_parse(json_t *body, struct sl_label *ret, struct sl_err *err);
+bool sl_label_wins(const struct sl_label *a, const struct sl_label *b); /* a counts, not b */
+
+/* The row that is stored as KEY.json: the message's members, "class" as {"index","code"} or
+ * null with "choice", "partition", "position", "appended", "group", and from the crop's meta
+ * (may be NULL) "frame", "device", "box", "roi", "sequence", "captured". New reference. */
+json_t *sl_row_make(const struct sl_label *l, json_t *body, json_t *meta);
+/* Reads a stored row back. */
+enum sl_status sl_row_parse(json_t *row, const char *where, struct sl_label *ret, struct sl_err *err);
+const char *sl_row_group(json_t *row); /* borrowed; "" when it has none */
+enum sl_part sl_row_part(const struct sl_label *l, const char *group, double holdout);
+
+/* A segment's entry: what curate has done with positions first..last of a partition. Entries
+ * of a partition tile it: first is the last of the entry before plus 1, or 0. */
+struct sl_segment {
+	int partition;
+	int64_t first, last;
+	int rows, skipped;      /* messages stored; messages that are no label */
+	char sha256[65];        /* of segments/<sha256>.tar; "" when rows is 0 */
+	json_t *missing;        /* keys whose crop was not in the crop store; owned */
+	json_t *bad;            /* [{"position","why"}] of the skipped; owned */
+};
+void sl_segment_done(struct sl_segment *s);
+json_t *sl_segment_json(const struct sl_segment *s);
+enum sl_status sl_segment_parse(json_t *v, const char *where, struct sl_segment *ret, struct sl_err *err);
+void sl_segment_entry_path(char ret[SL_PATH], int partition, int64_t first); /* curate/labels/p0/<20 digits>.json */
+bool sl_segment_entry_parse(const char *path, int *ret_partition, int64_t *ret_first);
+void sl_segment_path(char ret[SL_PATH], const char *sha256); /* segments/<sha256>.tar */
+void sl_shard_path(char ret[SL_PATH], const char *sha256);   /* shards/<sha256>.tar */
+void sl_forgotten_path(char ret[SL_PATH], const char *key);  /* forgotten/<key>.json */
+
+/* Versions: "v0001", "v0002", ...; more digits past 9999. */
+void sl_version_name(char ret[SL_VERSION_NAME], int number);
+int sl_version_number(const char *name); /* 0 when it is none */
+void sl_version_path(char ret[SL_PATH], const char *name); /* datasets/v0001.json */
+/* Hex digits of the key that name a shard, so that one holds about most rows: 0..3. */
+int sl_shard_digits(int64_t rows, int64_t most);
+
+/* Counts of a version while rows are added. */
+struct sl_tally {
+	int64_t rows[SL_PARTS];
+	json_t *classes, *sources, *bundles; /* owned */
+};
+void sl_tally_add(struct sl_tally *t, const struct sl_label *l, enum sl_part part);
+void sl_tally_done(struct sl_tally *t);
+/* Puts "rows", "parts", "classes" (by index), "sources", "bundles" into manifest. */
+void sl_tally_put(const struct sl_tally *t, json_t *manifest);
