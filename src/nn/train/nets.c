@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include <math.h>
+#include <stdio.h>
 
 /* A net under construction: every layer takes and returns a value number. */
 struct maker {
