@@ -6,7 +6,8 @@
  * A review takes at most `cap` votes, one a voter. It is decided as soon as the votes
  * still to come cannot change the majority (so 6 of 10 decide), or at the cap; equal
  * leaders at the cap make a tie, which waits for an expert. An expert's choice decides
- * at once, over any votes. A decided review takes no vote.
+ * at once, over any votes, and stands beside them: it needs no place under the cap and is
+ * not counted in `votes` and `agree`. A decided review takes no vote.
  * Thread: any.
  */
 #pragma once
@@ -16,7 +17,7 @@
 /* Choices that are no class. */
 enum sl_choice { SL_CHOICE_NOT_A_SIGN = -1, SL_CHOICE_UNREADABLE = -2, SL_CHOICE_OTHER = -3 };
 
-enum { SL_VOTES_MAX = 100, SL_VOTER = 64, SL_VOTE_ID = 64 };
+enum { SL_CAP_MAX = 100, SL_VOTES_MAX = SL_CAP_MAX + 1, SL_VOTER = 64, SL_VOTE_ID = 64 }; /* + 1: the expert's */
 
 enum sl_review_state { SL_REVIEW_OPEN, SL_REVIEW_TIE, SL_REVIEW_DECIDED };
 
@@ -31,10 +32,11 @@ struct sl_verdict {
 	enum sl_review_state state;
 	int choice;       /* when decided */
 	bool by_expert;
-	int votes, agree; /* votes counted; votes for the choice */
+	int votes, agree; /* votes counted (at most cap); votes for the choice */
 };
 
-/* votes in the order they came; n <= SL_VOTES_MAX. */
+/* votes in the order they came; n <= SL_VOTES_MAX, 1 <= cap <= SL_CAP_MAX. What stands
+ * after the deciding vote is not counted. */
 struct sl_verdict sl_verdict_of(const struct sl_vote *votes, int n, int cap);
 /* "0".."n", "not_a_sign", "unreadable", "other"; false for anything else or index >= classes. */
 bool sl_choice_parse(const char *text, int classes, int *ret);
