@@ -10,7 +10,7 @@ static bool is_code(const char *s)
 	size_t n = strlen(s);
 
 	return n > 0 && n < SL_CODE && s[0] != '.' &&
-		strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_") == n;
+	       strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_") == n;
 }
 
 static bool is_shape(const char *s)
@@ -49,13 +49,15 @@ static enum sl_status read_class(json_t *o, int at, struct sl_class *ret, struct
 		(s = sl_json_str(o, where, "shape", &shape, err)))
 		return s;
 	if (index != at)
-		return sl_fail(err, SL_INVALID, "%s: index is %lld; indexes run from 0 without gaps", where, (long long)index);
+		return sl_fail(
+			err, SL_INVALID, "%s: index is %lld; indexes run from 0 without gaps", where, (long long)index);
 	if (!is_code(code))
-		return sl_fail(err, SL_INVALID, "%s: code \"%.40s\" must be 1 to %d letters, digits, \".-_\"", where, code,
-			SL_CODE - 1);
+		return sl_fail(err, SL_INVALID, "%s: code \"%.40s\" must be 1 to %d letters, digits, \".-_\"", where,
+			code, SL_CODE - 1);
 	if (!is_shape(shape))
-		return sl_fail(err, SL_INVALID, "%s: shape \"%.20s\" is not one of circle, triangle, inverted, diamond, "
-						"octagon, square",
+		return sl_fail(err, SL_INVALID,
+			"%s: shape \"%.20s\" is not one of circle, triangle, inverted, diamond, "
+			"octagon, square",
 			where, shape);
 	strcpy(ret->code, code);
 	strcpy(ret->shape, shape);
@@ -67,7 +69,8 @@ static enum sl_status read_classes(json_t *list, struct sl_taxonomy *t, struct s
 	size_t n = json_array_size(list);
 
 	if (n < 1 || n > SL_CLASSES_MAX)
-		return sl_fail(err, SL_INVALID, "taxonomy: \"classes\" must be a list of 1 to %d classes", SL_CLASSES_MAX);
+		return sl_fail(
+			err, SL_INVALID, "taxonomy: \"classes\" must be a list of 1 to %d classes", SL_CLASSES_MAX);
 	t->cls = SL_NEW_N(struct sl_class, n);
 	for (; t->n < (int)n; t->n++) {
 		struct sl_class *c = &t->cls[t->n];
@@ -77,8 +80,8 @@ static enum sl_status read_classes(json_t *list, struct sl_taxonomy *t, struct s
 			return s;
 		for (int i = 0; i < t->n; i++)
 			if (strcmp(t->cls[i].code, c->code) == 0)
-				return sl_fail(err, SL_INVALID, "taxonomy: classes %d and %d have the same code \"%s\"", i, t->n,
-					c->code);
+				return sl_fail(err, SL_INVALID, "taxonomy: classes %d and %d have the same code \"%s\"",
+					i, t->n, c->code);
 	}
 	return SL_OK;
 }
@@ -102,8 +105,8 @@ enum sl_status sl_taxonomy_parse(struct sl_slice json, struct sl_taxonomy **ret,
 	if (v != 1)
 		return sl_fail(err, SL_UNSUPPORTED, "taxonomy: version %lld; this build reads version 1", (long long)v);
 	if (!is_code(name))
-		return sl_fail(err, SL_INVALID, "taxonomy: name \"%.40s\" must be 1 to %d letters, digits, \".-_\"", name,
-			SL_CODE - 1);
+		return sl_fail(err, SL_INVALID, "taxonomy: name \"%.40s\" must be 1 to %d letters, digits, \".-_\"",
+			name, SL_CODE - 1);
 	strcpy(t->name, name);
 	if ((s = read_classes(json_object_get(o, "classes"), t, err)))
 		return s;

@@ -2,9 +2,10 @@
  *
  * One frame to its signs: decode, detect, crop to 64x64, classify, calibrate.
  * Owner: an infer thread, which makes one and keeps it. Thread: infer. Times in us.
- * The stored crop covers SL_CROP_CONTEXT x the box's sides (square, around its centre),
- * 64x64 px, JPEG quality SL_CROP_QUALITY with full chroma; the classifier sees the
- * bundle's context (1.15) of the same box, cut from that crop's pixels before the JPEG.
+ * The stored crop covers SL_CROP_CONTEXT x the box's larger side (square, around its
+ * centre, whole pixels), 64x64 px, JPEG quality SL_CROP_QUALITY with full chroma; roi says
+ * where the box is in it. The classifier sees the bundle's context (1.15) of the same box,
+ * cut from the frame itself as the trainer cuts for measuring (vision/classify.h).
  */
 #pragma once
 #include "core/key.h"
@@ -12,7 +13,7 @@
 #include "vision/bundle.h"
 #include "vision/image.h"
 
-enum { SL_CROP_SIDE = 64, SL_CROP_QUALITY = 95, SL_SIGNS_MAX = 100 };
+enum { SL_CROP_STORED = 64, SL_CROP_QUALITY = 95, SL_SIGNS_MAX = 100 };
 #define SL_CROP_CONTEXT 1.5f
 
 enum sl_stage { SL_STAGE_DECODE, SL_STAGE_DETECT, SL_STAGE_CROP, SL_STAGE_CLASSIFY, SL_STAGES };

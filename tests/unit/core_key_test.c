@@ -42,8 +42,8 @@ TEST(key, the_largest_box_fits)
 
 TEST(key, whatever_is_not_exactly_a_key_is_refused)
 {
-	static const char *const wrong[] = {"", "-", "abcd", "../../etc/passwd",
-		"0000-0123456789abcdef01234567-10x0x33x40"};
+	static const char *const wrong[] = {
+		"", "-", "abcd", "../../etc/passwd", "0000-0123456789abcdef01234567-10x0x33x40"};
 	char key[SL_KEY];
 
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
@@ -63,8 +63,8 @@ TEST(key, whatever_is_not_exactly_a_key_is_refused)
 /* The prefix is right for each of these, only the form of the box is not. */
 TEST(key, one_box_has_one_text)
 {
-	static const char *const boxes[] = {"01x2x3x4", "1x2x0x4", "1x2x3x0", "1x2x3", "1x2x3x4x5", "1x2x3x4 ", "+1x2x3x4",
-		"-1x2x3x4", "1x2x3x9999999999", "1x2x3x"};
+	static const char *const boxes[] = {"01x2x3x4", "1x2x0x4", "1x2x3x0", "1x2x3", "1x2x3x4x5", "1x2x3x4 ",
+		"+1x2x3x4", "-1x2x3x4", "1x2x3x9999999999", "1x2x3x"};
 
 	for (size_t i = 0; i < sizeof boxes / sizeof *boxes; i++) {
 		char key[SL_KEY * 2], hex[SL_HEX_SHA256];
