@@ -184,17 +184,18 @@ TEST(bundle, opens_with_its_numbers_and_is_counted)
 	sl_bundle_unref(NULL);
 }
 
-static enum sl_status open_with(json_t *info, const struct sl_graph *d, const struct sl_graph *c, struct sl_err *err)
+static enum sl_status open_with(json_t *info, const struct sl_graph *d, const struct sl_graph *c, struct sl_err *ret_err)
 {
 	SL_AUTO(sl_buf_done) struct sl_buf file = {0}, detector = {0}, classifier = {0};
 	struct sl_bundle *b = NULL;
+	struct sl_err err;
 
-	CHECK_OK(sl_onnx_write(d, &detector, err));
-	CHECK_OK(sl_onnx_write(c, &classifier, err));
+	CHECK_OK(sl_onnx_write(d, &detector, &err));
+	CHECK_OK(sl_onnx_write(c, &classifier, &err));
 	const struct sl_bundle_parts p = {
 		info, sl_buf_slice(&detector), sl_buf_slice(&classifier), sl_slice_str(tiny_taxonomy), {0}};
-	CHECK_OK(sl_bundle_write(&p, &file, err));
-	enum sl_status s = sl_bundle_open(sl_buf_slice(&file), SL_PRECISION_F32, &b, err);
+	CHECK_OK(sl_bundle_write(&p, &file, &err));
+	enum sl_status s = sl_bundle_open(sl_buf_slice(&file), SL_PRECISION_F32, &b, ret_err);
 	sl_bundle_unref(b);
 	return s;
 }
