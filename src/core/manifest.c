@@ -6,18 +6,18 @@
 
 enum { FORMAT = 1, CLASS_INDEX_MAX = 100000, SHARD_DIGITS_MAX = 3 };
 
-static const char *const part_names[SL_PARTS] = {"train", "heldout", "aside"};
+static const char *const deal_names[SL_DEALS] = {"train", "heldout", "aside"};
 
-const char *sl_part_name(enum sl_part p)
+const char *sl_deal_name(enum sl_deal p)
 {
-	return part_names[p];
+	return deal_names[p];
 }
 
-bool sl_part_find(const char *name, enum sl_part *ret)
+bool sl_deal_find(const char *name, enum sl_deal *ret)
 {
-	for (int i = 0; i < SL_PARTS; i++)
-		if (!strcmp(name, part_names[i])) {
-			*ret = (enum sl_part)i;
+	for (int i = 0; i < SL_DEALS; i++)
+		if (!strcmp(name, deal_names[i])) {
+			*ret = (enum sl_deal)i;
 			return true;
 		}
 	return false;
@@ -106,15 +106,15 @@ enum sl_status sl_label_parse(json_t *body, struct sl_label *ret, struct sl_err 
 	return s;
 }
 
-static bool is_person(const struct sl_label *l)
+struct sl_rank sl_rank_of(const struct sl_label *l)
 {
-	return strcmp(l->source, "model") != 0;
+	return (struct sl_rank){strcmp(l->source, "model") != 0, l->partition, l->position, l->appended_ms};
 }
 
-bool sl_label_wins(const struct sl_label *a, const struct sl_label *b)
+bool sl_rank_wins(const struct sl_rank *a, const struct sl_rank *b)
 {
-	if (is_person(a) != is_person(b))
-		return is_person(a);
+	if (a->person != b->person)
+		return a->person;
 	if (a->partition == b->partition)
 		return a->position > b->position;
 	if (a->appended_ms != b->appended_ms)
@@ -188,14 +188,14 @@ const char *sl_row_group(json_t *row)
 	return text_of(row, "group");
 }
 
-enum sl_part sl_row_part(const struct sl_label *l, const char *group, double holdout)
+enum sl_deal sl_row_deal(const struct sl_label *l, const char *group, double holdout)
 {
 	uint8_t h[SL_SHA256];
 	if (l->cls < 0)
-		return SL_PART_ASIDE;
+		return SL_DEAL_ASIDE;
 	sl_sha256(group, strlen(group), h);
 	uint32_t v = (uint32_t)h[0] << 24 | (uint32_t)h[1] << 16 | (uint32_t)h[2] << 8 | h[3];
-	return (double)v < holdout * 4294967296.0 ? SL_PART_HELDOUT : SL_PART_TRAIN;
+	return (double)v < holdout * 4294967296.0 ? SL_DEAL_HELDOUT : SL_DEAL_TRAIN;
 }
 
 /* ---- segments ---- */
@@ -321,7 +321,7 @@ static void count(json_t **o, const char *name)
 	json_object_set_new(*o, name, json_integer(json_integer_value(json_object_get(*o, name)) + 1));
 }
 
-void sl_tally_add(struct sl_tally *t, const struct sl_label *l, enum sl_part part)
+void sl_tally_add(struct sl_tally *t, const struct sl_label *l, enum sl_deal part)
 {
 	char none[12];
 	const char *code = l->cls < 0 ? sl_choice_text(l->cls, none) : l->code;
@@ -336,7 +336,7 @@ void sl_tally_add(struct sl_tally *t, const struct sl_label *l, enum sl_part par
 		c = json_pack("{s:i}", "index", l->cls);
 		json_object_set_new(t->classes, code, c);
 	}
-	count(&c, sl_part_name(part));
+	count(&c, sl_deal_name(part));
 }
 
 void sl_tally_done(struct sl_tally *t)
@@ -393,9 +393,9 @@ void sl_tally_put(const struct sl_tally *t, json_t *manifest)
 {
 	int64_t rows = 0;
 	json_t *parts = json_object();
-	for (int p = 0; p < SL_PARTS; p++) {
+	for (int p = 0; p < SL_DEALS; p++) {
 		rows += t->rows[p];
-		json_object_set_new(parts, part_names[p], json_integer(t->rows[p]));
+		json_object_set_new(parts, deal_names[p], json_integer(t->rows[p]));
 	}
 	json_object_set_new(manifest, "rows", json_integer(rows));
 	json_object_set_new(manifest, "parts", parts);

@@ -21,11 +21,11 @@
 #include "core/review.h"
 #include "core/taxonomy.h"
 
-enum { SL_ROW_TEXT = 192, SL_PATH = 201, SL_PREFIX = 4, SL_VERSION_NAME = 12 };
+enum { SL_PATH = 201, SL_VERSION_NAME = 12 };
 
-enum sl_part { SL_PART_TRAIN, SL_PART_HELDOUT, SL_PART_ASIDE, SL_PARTS };
-const char *sl_part_name(enum sl_part p); /* "train", "heldout", "aside" */
-bool sl_part_find(const char *name, enum sl_part *ret);
+enum sl_deal { SL_DEAL_TRAIN, SL_DEAL_HELDOUT, SL_DEAL_ASIDE, SL_DEALS };
+const char *sl_deal_name(enum sl_deal p); /* "train", "heldout", "aside" */
+bool sl_deal_find(const char *name, enum sl_deal *ret);
 
 /* One label with where it stands in the log. */
 struct sl_label {
@@ -42,7 +42,15 @@ struct sl_label {
  * index or a code; null (or absent) with "choice" of not_a_sign, unreadable, other.
  * INVALID says what is wrong; UNSUPPORTED for a newer "v". */
 enum sl_status sl_label_parse(json_t *body, struct sl_label *ret, struct sl_err *err);
-bool sl_label_wins(const struct sl_label *a, const struct sl_label *b); /* a counts, not b */
+
+/* What decides which label of a key counts: small, so that millions can be sorted. */
+struct sl_rank {
+	bool person;
+	int partition;
+	int64_t position, appended_ms;
+};
+struct sl_rank sl_rank_of(const struct sl_label *l);
+bool sl_rank_wins(const struct sl_rank *a, const struct sl_rank *b); /* a counts, not b */
 
 /* The row that is stored as KEY.json: the message's members, "class" as {"index","code"} or
  * null with "choice", "partition", "position", "appended", "group", and from the crop's meta
@@ -51,7 +59,7 @@ json_t *sl_row_make(const struct sl_label *l, json_t *body, json_t *meta);
 /* Reads a stored row back. */
 enum sl_status sl_row_parse(json_t *row, const char *where, struct sl_label *ret, struct sl_err *err);
 const char *sl_row_group(json_t *row); /* borrowed; "" when it has none */
-enum sl_part sl_row_part(const struct sl_label *l, const char *group, double holdout);
+enum sl_deal sl_row_deal(const struct sl_label *l, const char *group, double holdout);
 
 /* A segment's entry: what curate has done with positions first..last of a partition. Entries
  * of a partition tile it: first is the last of the entry before plus 1, or 0. */
@@ -81,10 +89,10 @@ int sl_shard_digits(int64_t rows, int64_t most);
 
 /* Counts of a version while rows are added. */
 struct sl_tally {
-	int64_t rows[SL_PARTS];
+	int64_t rows[SL_DEALS];
 	json_t *classes, *sources, *bundles; /* owned */
 };
-void sl_tally_add(struct sl_tally *t, const struct sl_label *l, enum sl_part part);
+void sl_tally_add(struct sl_tally *t, const struct sl_label *l, enum sl_deal part);
 void sl_tally_done(struct sl_tally *t);
 /* Puts "rows", "parts", "classes" (by index), "sources", "bundles" into manifest. */
 void sl_tally_put(const struct sl_tally *t, json_t *manifest);

@@ -41,6 +41,23 @@ const struct sl_config_row sl_settings[] = {
 	{"reviews.cap", INT, "10", 1, 100, "votes a review takes at most; the majority decides, as soon as it cannot change"},
 	{"reviews.lease_ms", INT, "120000", 1000, 86400000, "ms a review stays with the labeler who was shown it"},
 
+	/* from labels to models */
+	{"bundle", STR, "", 0, 0, "bundle file that is published when the registry is empty; empty: the one that ships"},
+	{"curate.batch", INT, "500", 1, 1000, "labels that make a segment; fewer when curate.linger_ms passes first"},
+	{"curate.linger_ms", INT, "2000", 10, 3600000, "ms after which labels that wait are stored, however few"},
+	{"curate.missing_ms", INT, "5000", 0, 3600000, "ms to look again for a label's crop before it is written down as missing"},
+	{"dataset.holdout", NUM, "0.15", 0, 0.9, "share of frames or drives held out of training, for the gate to compare on"},
+	{"dataset.shard_rows", INT, "4000", 16, 1000000, "rows a shard of a version holds, about, at most"},
+	{"gate.alpha", NUM, "0.05", 0, 1, "a candidate is refused if chance makes it look so much worse less often than this"},
+	{"gate.class_loss", NUM, "0.1", 0, 1, "share of its recall that a class may lose at most"},
+	{"gate.class_rows", INT, "20", 1, 1000000, "held-out rows of a class from which gate.class_loss counts"},
+	{"gate.loss", NUM, "0.02", 0, 1, "accuracy a candidate may lose at most, even where it could be chance"},
+	{"gate.rows", INT, "10", 1, 1000000, "held-out rows without which the gate cannot judge, and refuses"},
+	{"learning.nice", INT, "10", 0, 19, "priority that training gives up to what serves; 0: none"},
+	{"learning.queue", INT, "8", 1, 1000, "training jobs that may wait; more get 503"},
+	{"learning.workers", INT, "1", 1, 64, "threads of a training run"},
+	{"rollout.check_ms", INT, "5000", 100, 3600000, "ms between looks at the alias log, in case a message was missed"},
+
 	/* the watch page */
 	{"hub.events", INT, "256", 16, 100000, "events kept in memory for pages that connect"},
 	{"hub.frame_bytes", INT, "2097152", 0, 67108864, "largest frame whose picture is kept for the watch page"},

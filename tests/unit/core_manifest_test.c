@@ -100,17 +100,23 @@ TEST(manifest, crops_of_one_drive_or_one_frame_are_one_group)
 	CHECK_STR(sl_row_group(without), want);
 }
 
+static bool wins(const struct sl_label *a, const struct sl_label *b)
+{
+	struct sl_rank x = sl_rank_of(a), y = sl_rank_of(b);
+	return sl_rank_wins(&x, &y);
+}
+
 TEST(manifest, a_later_label_wins_but_a_model_never_over_a_person)
 {
 	struct sl_label model = {.source = "model", .position = 9}, votes = {.source = "votes", .position = 3};
 	struct sl_label expert = {.source = "expert", .position = 5}, other = {.source = "gold", .partition = 1, .position = 1};
-	CHECK(sl_label_wins(&votes, &model));
-	CHECK(!sl_label_wins(&model, &votes));
-	CHECK(sl_label_wins(&expert, &votes));
-	CHECK(!sl_label_wins(&votes, &expert));
+	CHECK(wins(&votes, &model));
+	CHECK(!wins(&model, &votes));
+	CHECK(wins(&expert, &votes));
+	CHECK(!wins(&votes, &expert));
 	other.appended_ms = 10;
-	CHECK(sl_label_wins(&other, &expert));
-	CHECK(!sl_label_wins(&votes, &votes));
+	CHECK(wins(&other, &expert));
+	CHECK(!wins(&votes, &votes));
 }
 
 TEST(manifest, held_out_groups_are_the_same_for_ever_and_only_grow)
@@ -120,12 +126,12 @@ TEST(manifest, held_out_groups_are_the_same_for_ever_and_only_grow)
 	for (int i = 0; i < 4000; i++) {
 		char group[32];
 		snprintf(group, sizeof(group), "car/%d", i);
-		bool a = sl_row_part(&sign, group, 0.1) == SL_PART_HELDOUT, b = sl_row_part(&sign, group, 0.2) == SL_PART_HELDOUT;
+		bool a = sl_row_deal(&sign, group, 0.1) == SL_DEAL_HELDOUT, b = sl_row_deal(&sign, group, 0.2) == SL_DEAL_HELDOUT;
 		CHECK(!a || b);
 		held += a;
 		more += b;
-		CHECK_EQ(sl_row_part(&none, group, 0.5), SL_PART_ASIDE);
-		CHECK_EQ(sl_row_part(&sign, group, 0), SL_PART_TRAIN);
+		CHECK_EQ(sl_row_deal(&none, group, 0.5), SL_DEAL_ASIDE);
+		CHECK_EQ(sl_row_deal(&sign, group, 0), SL_DEAL_TRAIN);
 	}
 	CHECK(held > 330 && held < 470);
 	CHECK(more > 700 && more < 900);
@@ -184,10 +190,10 @@ TEST(manifest, a_tally_counts_classes_by_part)
 	struct sl_tally t = {0};
 	struct sl_label l = {.cls = 12, .code = "306", .source = "votes", .bundle = "b"}, none = {.cls = SL_CHOICE_NOT_A_SIGN,
 		.source = "model"};
-	sl_tally_add(&t, &l, SL_PART_TRAIN);
-	sl_tally_add(&t, &l, SL_PART_TRAIN);
-	sl_tally_add(&t, &l, SL_PART_HELDOUT);
-	sl_tally_add(&t, &none, SL_PART_ASIDE);
+	sl_tally_add(&t, &l, SL_DEAL_TRAIN);
+	sl_tally_add(&t, &l, SL_DEAL_TRAIN);
+	sl_tally_add(&t, &l, SL_DEAL_HELDOUT);
+	sl_tally_add(&t, &none, SL_DEAL_ASIDE);
 	SL_AUTOJSON json_t *m = json_object();
 	sl_tally_put(&t, m);
 	sl_tally_done(&t);
