@@ -256,6 +256,13 @@ TEST(train_golden, detector_pass)
 	check_pass(&detector);
 }
 
+/* The way of a processor without AVX-512: blocks of 8 channels. */
+TEST(train_golden, detector_pass_avx2)
+{
+	setenv("DNNL_MAX_CPU_ISA", "AVX2", 1);
+	check_pass(&detector);
+}
+
 TEST(train_golden, classifier_ten_steps)
 {
 	train(&classifier, SL_PRECISION_F32, 0);
