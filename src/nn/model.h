@@ -41,4 +41,17 @@ void sl_session_free(struct sl_session *s);
  * shape that does not fit, named; TOO_LARGE past SL_SESSION_BYTES of scratch. */
 enum sl_status sl_session_run(struct sl_session *s, const struct sl_tensor *in, struct sl_tensor *ret,
 	struct sl_err *err);
+/* The same for a net with one input of 1,3,H,W, from 8-bit interleaved pixels, which
+ * spares the executor a conversion: x = (v - mean) * scale, 0 right of and below the
+ * picture, which is at most W wide and H high. swap: channel 0 of the net is pixel
+ * component 2 (RGB pixels, BGR net). */
+struct sl_pixels {
+	const uint8_t *px; /* rows of w*3 bytes, no gaps */
+	int w, h;
+	int net_w, net_h;
+	float mean, scale;
+	bool swap;
+};
+enum sl_status sl_session_run_pixels(struct sl_session *s, const struct sl_pixels *in, struct sl_tensor *ret,
+	struct sl_err *err);
 #define SL_SESSION_BYTES ((int64_t)2 << 30)
