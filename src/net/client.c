@@ -8,10 +8,10 @@
 #include "base/mem.h"
 #include <ctype.h>
 #include <curl/curl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <strings.h>
-#include <unistd.h>
 
 struct sl_client {
 	CURL *curl;
@@ -334,7 +334,7 @@ static bool wait_ms(int64_t ms, const atomic_bool *cancel)
 	for (; ms > 0; ms -= piece) {
 		if (cancel && atomic_load(cancel))
 			return false;
-		usleep((useconds_t)(SL_MIN(ms, piece) * 1000));
+		poll(NULL, 0, (int)SL_MIN(ms, piece));
 	}
 	return true;
 }
