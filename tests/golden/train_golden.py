@@ -5,7 +5,7 @@
 Needs torch (2.15 made the files in the tree). Weights and inputs come from PCG32 as base/rng.h has
 it, so the files hold results only. Every result is computed in f64 and again in f32: the f64 one is
 stored, with the distance of PyTorch's own f32 run from it, which is what a second f32 program may
-be off by as well. Records: u32 length of name, name, u32 count, f32 values; little endian.
+be off by as well. Records: u32 length of name, name (NULs up to a multiple of 4), u32 count, f32 values; little endian.
 """
 import math
 import os
@@ -273,6 +273,7 @@ def write(path, exact, rough, whole=False):
     with open(path, "wb") as f:
         def put(name, v):
             b = name.encode()
+            b += bytes(-len(b) % 4)  # values stay aligned
             f.write(struct.pack("<I", len(b)) + b + struct.pack("<I", len(v)) + struct.pack(f"<{len(v)}f", *v))
         for k, t in exact.items():
             put(k, sample(t, whole).tolist())
