@@ -15,7 +15,9 @@ const struct sl_config_row sl_settings[] = {
 	{"log.level", STR, "info", 0, 0, "debug, info, warn or error; more by component: info,store=debug"},
 
 	/* http */
+	{"http.bodies_bytes", INT, "268435456", 65536, 1099511627776, "bytes of all bodies in memory at once; more get 503"},
 	{"http.body_bytes", INT, "65536", 1, 1073741824, "bytes of a body that is not a frame: votes, jobs, aliases"},
+	{"http.body_ms", INT, "60000", 1, 3600000, "ms in which a body must have come; a slower one gets 408"},
 	{"http.connections", INT, "1024", 1, 100000, "connections at once; more wait in the kernel's queue"},
 	{"http.deadline_ms", INT, "10000", 1, 600000, "ms until a request that has no answer gets 504"},
 	{"http.frame_bytes", INT, "16777216", 1024, 1073741824, "bytes of a frame's body, as JSON included; more is 413"},
@@ -35,6 +37,9 @@ const struct sl_config_row sl_settings[] = {
 	{"frames.deadline_ms", INT, "2000", 1, 600000, "ms from a frame's arrival in which it is answered or gets 504"},
 	{"frames.pixels", INT, "33177600", 1024, 268435456, "pixels of a frame (8K: 33177600); more is 413, before decoding"},
 	{"frames.queue", INT, "64", 1, 100000, "frames that may wait for an inference thread; more get 503"},
+	{"frames.recent", INT, "4096", 0, 1000000, "keys known to be stored and sent, so that the same frame again costs no store call"},
+	{"frames.store_queue", INT, "256", 1, 100000, "answered frames that may wait for their crops to be stored; more get 503"},
+	{"frames.store_threads", INT, "8", 1, 256, "threads that wait on stores for frames; they share disk writes"},
 	{"frames.threads", INT, "0", 0, 256, "inference threads; 0: one a core"},
 
 	/* reviews and votes */

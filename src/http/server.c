@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/internal.h"
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void get_metrics(struct sl_request *r, void *arg)
+{
+	SL_AUTO(sl_buf_done) struct sl_buf b = {0};
+	if (sl_metric_print(&b) == SL_OK)
+		sl_answer_copy(r, 200, "text/plain; version=0.0.4", sl_buf_slice(&b));
+	else
+		sl_answer_error(r, 500, "TOO_LARGE", "the metrics do not fit into one answer");
+}
+
+static void get_openapi(struct sl_request *r, void *arg)
+{
+	sl_answer_json(r, 200, sl_server_openapi(arg));
+}
+
+static const struct sl_route own_routes[] = {
+	{.method = "GET", .path = "/metrics", .run = SL_RUN_NOW, .fn = get_metrics, .tag = "watch",
+		.summary = "Counters, gauges and times in the Prometheus text format", .response = "text/plain"},
+	{.method = "GET", .path = "/openapi.json", .run = SL_RUN_NOW, .fn = get_openapi, .tag = "watch",
+		.summary = "This description, made from the route table", .response = "{\"type\":\"object\"}"},
+	{0}};
+
+static struct sl_metric *seconds_of(const struct sl_route *r)
+{
+	SL_AUTOFREE char *labels = r ? sl_asprintf("route=\"%s %s\"", r->method, r->path) : sl_strdup("route=\"none\"");
+	return sl_histogram("signloop_http_seconds", labels, "From a request's first line to its answer");
+}
+
+enum sl_status sl_server_start(const struct sl_config *cfg, struct sl_server **ret, struct sl_err *err)
+{
+	struct sl_server *s = SL_NEW(struct sl_server);
+	s->cfg = cfg;
+	s->listen_fd = -1;
+	s->router = sl_router_new();
+	s->deadline_ms = sl_config_int(cfg, "http.deadline_ms");
+	s->body_ms = sl_config_int(cfg, "http.body_ms");
+	s->bodies_max = (size_t)sl_config_int(cfg, "http.bodies_bytes");
+	pthread_mutex_init(&s->lock, NULL);
+	sl_cond_init(&s->changed);
+	s->nowhere.seconds = seconds_of(NULL);
+	s->connections_now = sl_gauge("signloop_http_connections", NULL, "Open connections");
+	s->queue_length = sl_gauge("signloop_queue_length", "queue=\"http\"", "Things waiting in a queue");
+	int64_t queue = sl_config_int(cfg, "http.queue");
+	sl_metric_set(sl_gauge("signloop_queue_capacity", "queue=\"http\"", "Most things that may wait in a queue"), (double)queue);
+	s->pool = sl_pool_start("http-worker", (unsigned)sl_config_int(cfg, "http.workers"), (size_t)queue);
+	sl_server_add(s, own_routes, s);
+	*ret = s;
+	return SL_OK;
+}
+
+void sl_server_add(struct sl_server *s, const struct sl_route *routes, void *arg)
+{
+	struct sl_endpoint **last = &s->endpoints;
+	while (*last)
+		last = &(*last)->next;
+	if (s->daemon)
+		SL_BUG("routes are added before the server opens");
+	for (; routes->method; routes++) {
+		struct sl_endpoint *e = SL_NEW(struct sl_endpoint);
+		e->route = routes;
+		e->arg = arg;
+		e->body_max = routes->body_max ? (size_t)sl_config_int(s->cfg, routes->body_max) : 0;
+		e->seconds = seconds_of(routes);
+		sl_router_add(s->router, routes->method, routes->path, e);
+		*last = e;
+		last = &e->next;
+	}
+}
+
+enum sl_status sl_server_open(struct sl_server *s, struct sl_err *err)
+{
+	enum sl_status st = sl_http_listen(sl_config_str(s->cfg, "http.listen"), &s->listen_fd, &s->port, err);
+	if (st != SL_OK)
+		return st;
+	s->timer = sl_timer_start(s);
+	s->daemon = sl_http_daemon_start(s, err);
+	if (s->daemon)
+		return SL_OK;
+	close(s->listen_fd);
+	s->listen_fd = -1;
+	return SL_IO;
+}
+
+int sl_server_port(const struct sl_server *s)
+{
+	return s->port;
+}
+
+/* No new connections; those that the kernel took already are served. */
+static void stop_accepting(struct sl_server *s)
+{
+	sl_http_refuse_new(s->listen_fd);
+	int fd = MHD_quiesce_daemon(s->daemon), conn;
+	if (fd < 0)
+		return;
+	struct sockaddr_storage a;
+	socklen_t n = sizeof(a);
+	while ((conn = accept4(fd, (struct sockaddr *)&a, &n, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
+		MHD_add_connection(s->daemon, conn, (struct sockaddr *)&a, n); /* closes it on failure */
+		n = sizeof(a);
+	}
+	close(fd);
+	s->listen_fd = -1;
+}
+
+/* Until no connection is left, or all rest and none asked for a while. */
+static bool wait_idle(struct sl_server *s, int64_t deadline_us)
+{
+	pthread_mutex_lock(&s->lock);
+	s->active_us = sl_mono_us();
+	for (;;) {
+		int64_t rest = s->active_us + (s->connections ? SL_HTTP_DRAIN_IDLE_MS : SL_HTTP_DRAIN_EMPTY_MS) * 1000;
+		if (sl_is_past(deadline_us) || (!s->live && sl_is_past(rest)))
+			break;
+		sl_cond_wait_until(&s->changed, &s->lock, s->live ? deadline_us : SL_MIN(rest, deadline_us));
+	}
+	bool idle = !s->live;
+	pthread_mutex_unlock(&s->lock);
+	return idle;
+}
+
+/* The deadline passed: 503 to those that wait, and a moment to send it. */
+static void cut_rest(struct sl_server *s)
+{
+	int64_t until = sl_deadline_ms(SL_HTTP_CUT_MS);
+	pthread_mutex_lock(&s->lock);
+	while (s->live && sl_cond_wait_until(&s->changed, &s->lock, until))
+		;
+	pthread_mutex_unlock(&s->lock);
+}
+
+enum sl_status sl_server_drain(struct sl_server *s, int64_t deadline_us)
+{
+	enum sl_status st = SL_OK;
+	if (s->is_drained)
+		return SL_OK;
+	s->is_drained = true;
+	if (s->daemon) {
+		atomic_store(&s->draining, true);
+		stop_accepting(s);
+		sl_streams_end(s);
+		bool idle = wait_idle(s, deadline_us);
+		sl_timer_close(s->timer); /* from here on no connection is suspended: MHD would not stop */
+		if (!idle) {
+			st = SL_TIMEOUT;
+			cut_rest(s);
+		}
+		MHD_stop_daemon(s->daemon);
+	}
+	if (sl_pool_drain(s->pool, deadline_us) != SL_OK)
+		st = SL_TIMEOUT;
+	return st;
+}
+
+void sl_server_free(struct sl_server *s)
+{
+	if (!s)
+		return;
+	sl_server_drain(s, sl_mono_us());
+	sl_pool_free(s->pool); /* waits for functions that still run */
+	sl_timer_stop(s->timer);
+	while (s->endpoints) {
+		struct sl_endpoint *e = s->endpoints;
+		s->endpoints = e->next;
+		free(e);
+	}
+	sl_router_free(s->router);
+	pthread_cond_destroy(&s->changed);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
