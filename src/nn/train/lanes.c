@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "nn/train/lanes.h"
 #include "base/mem.h"
+#include "nn/train/clones.h"
 
 /* Vectors are passed between inlined functions only: their calling convention does not matter. */
 #pragma GCC diagnostic ignored "-Wpsabi"
 #define INLINE __attribute__((always_inline)) static inline
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-/* The resolvers run before a sanitizer is ready, hence none there. */
-#define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define CLONES
-#endif
 enum { FLUSH = 1024 }; /* vectors summed in f32 before they go into a double */
 
 #define L 16

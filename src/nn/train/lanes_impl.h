@@ -133,7 +133,7 @@ INLINE void N(spread_of)(struct sl_plane p, const void *g, const void *x, const 
 			N(put)(dx, at, half, N(get)(g, at, half) * va + (N(get)(x, at, half) * vb + vc));
 }
 
-CLONES static void N(moments)(struct sl_plane p, const void *x, float *mean, float *var)
+SL_CLONES static void N(moments)(struct sl_plane p, const void *x, float *mean, float *var)
 {
 	if (p.half)
 		N(moments_of)(p, x, mean, var, true);
@@ -141,7 +141,7 @@ CLONES static void N(moments)(struct sl_plane p, const void *x, float *mean, flo
 		N(moments_of)(p, x, mean, var, false);
 }
 
-CLONES static void N(affine)(struct sl_plane p, const void *x, const float *scale, const float *shift, const void *add,
+SL_CLONES static void N(affine)(struct sl_plane p, const void *x, const float *scale, const float *shift, const void *add,
 	bool relu, void *y)
 {
 	if (p.half && add && relu)
@@ -152,7 +152,7 @@ CLONES static void N(affine)(struct sl_plane p, const void *x, const float *scal
 		N(affine_of)(p, x, scale, shift, add, relu, y, p.half);
 }
 
-CLONES static void N(gather)(struct sl_plane p, void *g, const void *g2, const void *y, const void *x,
+SL_CLONES static void N(gather)(struct sl_plane p, void *g, const void *g2, const void *y, const void *x,
 	const float *mean, double *sum, double *sum_x)
 {
 	if (p.half && g2 && y)
@@ -165,7 +165,7 @@ CLONES static void N(gather)(struct sl_plane p, void *g, const void *g2, const v
 		N(gather_of)(p, g, g2, y, x, mean, sum, sum_x, p.half);
 }
 
-CLONES static void N(spread)(struct sl_plane p, const void *g, const void *x, const float *a, const float *b,
+SL_CLONES static void N(spread)(struct sl_plane p, const void *g, const void *x, const float *a, const float *b,
 	const float *c, void *dx)
 {
 	if (p.half)
@@ -174,7 +174,7 @@ CLONES static void N(spread)(struct sl_plane p, const void *g, const void *x, co
 		N(spread_of)(p, g, x, a, b, c, dx, false);
 }
 
-CLONES static void N(sum)(bool half, size_t n, const void *a, const void *b, bool relu, void *y)
+SL_CLONES static void N(sum)(bool half, size_t n, const void *a, const void *b, bool relu, void *y)
 {
 	for (size_t i = 0; i < n; i++) {
 		N(vf) v = N(get)(a, i, half);
@@ -184,13 +184,13 @@ CLONES static void N(sum)(bool half, size_t n, const void *a, const void *b, boo
 	}
 }
 
-CLONES static void N(mask)(bool half, size_t n, void *g, const void *g2, const void *y)
+SL_CLONES static void N(mask)(bool half, size_t n, void *g, const void *g2, const void *y)
 {
 	for (size_t i = 0; i < n; i++)
 		(void)N(masked)(g, g2, y, i, half);
 }
 
-CLONES static void N(up)(bool half, size_t n, int h, int w, const void *x, void *y)
+SL_CLONES static void N(up)(bool half, size_t n, int h, int w, const void *x, void *y)
 {
 	for (size_t r = 0; r < n * (size_t)h; r++)
 		for (int i = 0; i < w; i++) {
@@ -203,7 +203,7 @@ CLONES static void N(up)(bool half, size_t n, int h, int w, const void *x, void 
 		}
 }
 
-CLONES static void N(down)(bool half, size_t n, int h, int w, const void *dy, void *dx)
+SL_CLONES static void N(down)(bool half, size_t n, int h, int w, const void *dy, void *dx)
 {
 	for (size_t r = 0; r < n * (size_t)h; r++)
 		for (int i = 0; i < w; i++) {
@@ -214,7 +214,7 @@ CLONES static void N(down)(bool half, size_t n, int h, int w, const void *dy, vo
 		}
 }
 
-CLONES static void N(pool)(bool half, size_t n, size_t rows, const void *x, float *y)
+SL_CLONES static void N(pool)(bool half, size_t n, size_t rows, const void *x, float *y)
 {
 	for (size_t i = 0; i < n; i++) {
 		N(vf) v = N(get)(x, i * rows, half);
@@ -224,7 +224,7 @@ CLONES static void N(pool)(bool half, size_t n, size_t rows, const void *x, floa
 	}
 }
 
-CLONES static void N(unpool)(bool half, size_t n, size_t rows, const float *dy, void *dx)
+SL_CLONES static void N(unpool)(bool half, size_t n, size_t rows, const float *dy, void *dx)
 {
 	for (size_t i = 0; i < n; i++) {
 		N(vf) v = N(get)(dy, i, false) / (float)rows;

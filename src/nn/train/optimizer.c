@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "nn/train/optimizer.h"
 #include "base/mem.h"
+#include "nn/train/clones.h"
 #include <math.h>
 
 #pragma GCC optimize("O3") /* the loops below are worth vectors */
 
 enum { SUMS = 8 }; /* partial sums side by side: fixed, so that the result does not depend on the processor */
 
-static void add_to(float *a, const float *b, size_t lo, size_t hi)
+SL_CLONES static void add_to(float *a, const float *b, size_t lo, size_t hi)
 {
 	for (size_t i = lo; i < hi; i++)
 		a[i] += b[i];
 }
 
-double sl_grad_mean(float *const *into, int n, size_t lo, size_t hi)
+SL_CLONES double sl_grad_mean(float *const *into, int n, size_t lo, size_t hi)
 {
 	float *g = into[0], share = 1 / (float)n;
 	double part[SUMS] = {0}, sum = 0;
@@ -39,7 +40,7 @@ float sl_grad_clip(double norm, float most)
 	return factor < 1 ? (float)factor : 1;
 }
 
-void sl_adam_step(const struct sl_adam *a, const struct sl_moments *s, const float *grad, size_t lo, size_t hi)
+SL_CLONES void sl_adam_step(const struct sl_adam *a, const struct sl_moments *s, const float *grad, size_t lo, size_t hi)
 {
 	float step = (float)(a->lr / (1 - pow(a->beta1, (double)a->t)));
 	float root = (float)(1 / sqrt(1 - pow(a->beta2, (double)a->t)));
