@@ -16,6 +16,7 @@ enum {
 struct slot {
 	struct sl_bundle *bundle; /* pinned: sessions lean on its models */
 	struct sl_session *detector, *classifier;
+	struct sl_session *raw[SL_NETS]; /* of sl_pipeline_infer(), made when first asked */
 	bool is_probability; /* the classifier ends in Softmax */
 };
 
@@ -41,6 +42,8 @@ static void slot_done(struct slot *s)
 {
 	sl_session_free(s->detector);
 	sl_session_free(s->classifier);
+	for (int i = 0; i < SL_NETS; i++)
+		sl_session_free(s->raw[i]);
 	sl_bundle_unref(s->bundle);
 	*s = (struct slot){0};
 }
@@ -75,8 +78,10 @@ static struct slot *slot_for(struct sl_pipeline *p, struct sl_bundle *b)
 	} else {
 		at = KEPT - 1;
 		slot_done(&p->slot[at]);
-		found = (struct slot){sl_bundle_ref(b), sl_session_new(b->detector), sl_session_new(b->classifier),
-			ends_in_softmax(sl_model_graph(b->classifier))};
+		found = (struct slot){.bundle = sl_bundle_ref(b),
+			.detector = sl_session_new(b->detector),
+			.classifier = sl_session_new(b->classifier),
+			.is_probability = ends_in_softmax(sl_model_graph(b->classifier))};
 	}
 	memmove(p->slot + 1, p->slot, at * sizeof *p->slot);
 	p->slot[0] = found;
@@ -119,23 +124,24 @@ static struct fit fit_of(const struct sl_bundle *b, int w, int h)
 	return f;
 }
 
-static enum sl_status run_detector(struct sl_pipeline *p, struct slot *s, const struct sl_image *im,
-	const struct fit *f, struct sl_tensor *ret, struct sl_err *err)
+static enum sl_status run_detector(
+	struct slot *s, const struct sl_image *im, const struct fit *f, struct sl_tensor *ret, struct sl_err *err)
 {
 	const struct sl_bundle *b = s->bundle;
-	struct sl_tensor in = {input_room(p, (size_t)3 * f->pw * f->ph), SL_SHAPE(1, 3, f->ph, f->pw)},
-			 out[SL_NODE_OUT];
+	SL_AUTO(sl_image_done) struct sl_image small = {0};
+	struct sl_tensor out[SL_NODE_OUT];
 
-	if (f->w == im->w && f->h == im->h) {
-		sl_input_scene(im, f->pw, f->ph, b->det_mean, b->det_scale, in.data);
-	} else {
-		SL_AUTO(sl_image_done) struct sl_image small = sl_image_new(f->w, f->h);
+	if (f->w != im->w || f->h != im->h) {
+		small = sl_image_new(f->w, f->h);
 		sl_image_resize_area(im, &small);
-		sl_input_scene(&small, f->pw, f->ph, b->det_mean, b->det_scale, in.data);
+		im = &small;
 	}
-	enum sl_status st = sl_session_run(s->detector, &in, out, err);
+	const struct sl_pixels in = {im->px, im->w, im->h, f->pw, f->ph, b->det_mean, 1 / b->det_scale, false};
+	enum sl_status st = sl_session_run_pixels(s->detector, &in, out, err);
+	if (st != SL_OK)
+		return sl_prefix(err, st, "detector");
 	*ret = out[0];
-	return st == SL_OK ? st : sl_prefix(err, st, "detector");
+	return SL_OK;
 }
 
 /* To whole pixels of the frame, inside it, at least 1 x 1. */
@@ -163,14 +169,13 @@ static void add_sign(struct sl_seen *seen, const int box[4], float score)
 	memcpy(s->box, box, sizeof s->box);
 }
 
-static enum sl_status detect(
-	struct sl_pipeline *p, struct slot *s, const struct sl_image *im, struct sl_seen *seen, struct sl_err *err)
+static enum sl_status detect(struct slot *s, const struct sl_image *im, struct sl_seen *seen, struct sl_err *err)
 {
 	struct fit f = fit_of(s->bundle, im->w, im->h);
 	const struct sl_detect_options o = {s->bundle->det_threshold, SL_DETECT_IOU, f.w, f.h, SL_SIGNS_MAX};
 	struct sl_detection found[SL_SIGNS_MAX];
 	struct sl_tensor out;
-	enum sl_status st = run_detector(p, s, im, &f, &out, err);
+	enum sl_status st = run_detector(s, im, &f, &out, err);
 
 	if (st != SL_OK)
 		return st;
@@ -296,7 +301,7 @@ static enum sl_status run_stages(struct sl_pipeline *p, struct sl_bundle *b, str
 	seen->w = im.w;
 	seen->h = im.h;
 	lap(&t, &seen->us[SL_STAGE_DECODE]);
-	if ((s = in_time(deadline_us, "searched for signs", err)) || (s = detect(p, slot, &im, seen, err)))
+	if ((s = in_time(deadline_us, "searched for signs", err)) || (s = detect(slot, &im, seen, err)))
 		return s;
 	lap(&t, &seen->us[SL_STAGE_DETECT]);
 	if ((s = in_time(deadline_us, "cut", err)) || (s = cut_crops(&im, sha256, seen, err)))
@@ -331,6 +336,16 @@ enum sl_status sl_pipeline_classify(struct sl_pipeline *p, struct sl_bundle *b, 
 	return s;
 }
 
+enum sl_status sl_pipeline_infer(struct sl_pipeline *p, struct sl_bundle *b, enum sl_net net,
+	const struct sl_tensor *in, struct sl_tensor *ret, struct sl_err *err)
+{
+	struct slot *s = slot_for(p, b);
+
+	if (!s->raw[net])
+		s->raw[net] = sl_session_new(net == SL_NET_DETECTOR ? b->detector : b->classifier);
+	return sl_session_run(s->raw[net], in, ret, err);
+}
+
 /* A red ring around white: enough of a sign for numbers to move. */
 static struct sl_image drawn_sign(int side)
 {
@@ -346,7 +361,7 @@ static struct sl_image drawn_sign(int side)
 	return im;
 }
 
-static enum sl_status selftest_detector(struct sl_pipeline *p, struct slot *s, struct sl_err *err)
+static enum sl_status selftest_detector(struct slot *s, struct sl_err *err)
 {
 	enum { W = 1360, H = 800 };
 	SL_AUTO(sl_image_done) struct sl_image grey = sl_image_new(W, H);
@@ -354,7 +369,7 @@ static enum sl_status selftest_detector(struct sl_pipeline *p, struct slot *s, s
 	struct sl_tensor out;
 
 	memset(grey.px, 128, (size_t)W * H * 3);
-	enum sl_status st = run_detector(p, s, &grey, &f, &out, err);
+	enum sl_status st = run_detector(s, &grey, &f, &out, err);
 	if (st != SL_OK)
 		return st;
 	int64_t n = sl_shape_count(&out.shape);
@@ -373,7 +388,7 @@ enum sl_status sl_pipeline_selftest(struct sl_pipeline *p, struct sl_bundle *b, 
 	struct sl_candidate candidate[8][SL_CANDIDATES];
 	struct sl_box box[8];
 	int n[8];
-	enum sl_status st = selftest_detector(p, s, err);
+	enum sl_status st = selftest_detector(s, err);
 
 	for (int i = 0; i < 8; i++)
 		box[i] = (struct sl_box){0, 0, SIDE, SIDE};

@@ -48,6 +48,11 @@ enum sl_status sl_pipeline_run(struct sl_pipeline *p, struct sl_bundle *b, struc
 /* One image of a sign alone (no detection): class candidates. */
 enum sl_status sl_pipeline_classify(struct sl_pipeline *p, struct sl_bundle *b, const struct sl_image *im,
 	struct sl_box roi, struct sl_candidate ret[SL_CANDIDATES], int *ret_n, struct sl_err *err);
+/* One of the bundle's nets on numbers as they are, in sessions of its own, so that foreign
+ * shapes do not push out those of frames. ret: its outputs, as sl_session_run(). */
+enum sl_net { SL_NET_DETECTOR, SL_NET_CLASSIFIER, SL_NETS };
+enum sl_status sl_pipeline_infer(struct sl_pipeline *p, struct sl_bundle *b, enum sl_net net, const struct sl_tensor *in,
+	struct sl_tensor *ret, struct sl_err *err);
 /* Loads nothing, proves the bundle works: a grey frame and a drawn sign run through both
  * nets, give finite numbers of the right shape, and warm the caches. */
 enum sl_status sl_pipeline_selftest(struct sl_pipeline *p, struct sl_bundle *b, struct sl_err *err);

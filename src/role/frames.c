@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "role/frames.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include <unistd.h>
+
+const char *const sl_frame_stage_name[SL_FRAME_STAGES] = {
+	"accept", "decode", "detect", "crop", "classify", "store", "publish"};
+
+void sl_job_end(struct sl_job *j)
+{
+	sl_seen_done(&j->seen);
+	sl_buf_done(&j->decoded);
+	sl_bundle_unref(j->bundle);
+	free(j);
+}
+
+static struct sl_metric *counter_of(struct sl_frames *f, enum sl_status s)
+{
+	switch (s) {
+	case SL_BUSY:
+	case SL_CLOSED:
+		return f->busy;
+	case SL_TIMEOUT:
+		return f->late;
+	case SL_INVALID:
+	case SL_TOO_LARGE:
+	case SL_UNSUPPORTED:
+	case SL_UNREADABLE:
+		return f->bad;
+	default:
+		return f->failed;
+	}
+}
+
+void sl_job_fail(struct sl_job *j, const struct sl_err *err)
+{
+	sl_metric_add(counter_of(j->f, err->status), 1);
+	if (counter_of(j->f, err->status) == j->f->failed)
+		sl_log(SL_ERROR, "frames", "a frame could not be answered", SL_S("why", err->text));
+	sl_answer_fail(j->request, err);
+	sl_job_end(j);
+}
+
+bool sl_job_is_late(struct sl_job *j)
+{
+	struct sl_err err;
+
+	if (!sl_is_past(j->deadline_us))
+		return false;
+	sl_fail(&err, SL_TIMEOUT, "the frame's deadline passed while it waited; nothing was done for it");
+	sl_job_fail(j, &err);
+	return true;
+}
+
+static void refuse(struct sl_frames *f, struct sl_request *r, const char *name, const char *why)
+{
+	sl_metric_add(f->busy, 1);
+	sl_answer_error(r, 503, name, why);
+}
+
+void sl_frames_accept(struct sl_frames *f, struct sl_request *r, sl_job_fn run, enum sl_reply reply)
+{
+	struct sl_bundle *b = sl_hub_bundle(f->ctx->hub);
+
+	if (!b) {
+		refuse(f, r, "NO_BUNDLE",
+			"no bundle is loaded yet: publish one with 'signloop model publish', or try again");
+		return;
+	}
+	struct sl_job *j = SL_NEW(struct sl_job);
+	*j = (struct sl_job){.f = f, .request = r, .bundle = b, .run = run, .reply = reply, .arrived_us = sl_mono_us()};
+	j->deadline_us = SL_MIN(j->arrived_us + f->deadline_ms * 1000, sl_request_deadline(r));
+	sl_metric_add(f->queued, 1);
+	enum sl_status s = sl_queue_push(f->queue, j);
+	if (s == SL_OK)
+		return;
+	sl_metric_add(f->queued, -1);
+	sl_job_end(j);
+	if (s == SL_BUSY)
+		refuse(f, r, "BUSY", "the queue of frames is full (frames.queue): try again");
+	else
+		refuse(f, r, "CLOSED", "this process is ending: try another one");
+}
+
+/* The answer was made: who sent it learns of it before anybody else does. */
+static void answer_frame(struct sl_job *j)
+{
+	json_t *(*const answer[])(const struct sl_job *) = {
+		sl_frame_answer_v1, sl_frame_answer_labeling, sl_frame_answer_labeling_test};
+	struct sl_frames *f = j->f;
+	const char *type = j->image.len && j->image.ptr[0] == 0xff ? "image/jpeg" : "image/png";
+
+	for (int i = 0; i < SL_FRAME_STAGES; i++)
+		if (j->us[i])
+			sl_metric_time(f->stage[i], j->us[i]);
+	for (int i = 0; i < j->seen.n; i++)
+		sl_metric_add(j->seen.sign[i].accepted ? f->accepted : f->review, 1);
+	sl_metric_add(f->answered, 1);
+	sl_metric_time(f->whole, sl_mono_us() - j->arrived_us);
+	if (j->reply != SL_REPLY_LABELING_TEST)
+		sl_hub_keep_frame(f->ctx->hub, j->seen.frame, type, j->image); /* the image goes with the answer */
+	sl_answer_json(j->request, 200, answer[j->reply](j));
+	if (j->reply != SL_REPLY_LABELING_TEST)
+		sl_hub_say(f->ctx->hub, "frame", sl_frame_event(j));
+	sl_job_end(j);
+}
+
+static void store_frame(void *arg)
+{
+	struct sl_job *j = arg;
+	struct sl_err err;
+
+	sl_metric_set(j->f->store_queued, (double)sl_pool_queued(j->f->store));
+	if (sl_job_is_late(j))
+		return;
+	if (sl_frame_write(j, &err) != SL_OK)
+		sl_job_fail(j, &err);
+	else
+		answer_frame(j);
+}
+
+void sl_frames_run(struct sl_job *j, struct sl_pipeline *p)
+{
+	static const enum sl_frame_stage stage[SL_STAGES] = {
+		SL_FRAME_DECODE, SL_FRAME_DETECT, SL_FRAME_CROP, SL_FRAME_CLASSIFY};
+	int64_t from = sl_mono_us();
+	struct sl_frames *f = j->f;
+	struct sl_err err;
+	enum sl_status s = sl_frame_read(j, &err);
+
+	j->us[SL_FRAME_ACCEPT] = sl_mono_us() - from;
+	if (s == SL_OK)
+		s = sl_pipeline_run(p, j->bundle, j->image, f->max_pixels, j->deadline_us, &j->seen, &err);
+	for (int i = 0; i < SL_STAGES; i++)
+		j->us[stage[i]] = j->seen.us[i];
+	if (s == SL_OK && j->seen.n && j->reply != SL_REPLY_LABELING_TEST) {
+		s = sl_pool_run(f->store, store_frame, j);
+		if (s == SL_OK)
+			return;
+		sl_fail(&err, s, "the queue of crops to store is full (frames.store_queue): try again");
+	}
+	if (s == SL_OK)
+		answer_frame(j);
+	else
+		sl_job_fail(j, &err);
+}
+
+static void *infer_main(void *arg)
+{
+	struct sl_frames *f = arg;
+	struct sl_pipeline *p = sl_pipeline_new();
+	struct sl_bundle *b = sl_hub_bundle(f->ctx->hub);
+	void *item;
+
+	if (b && sl_pipeline_selftest(p, b, NULL) != SL_OK) /* warms this thread; frames will say what is wrong */
+		sl_log(SL_WARN, "frames", "the live bundle fails its self-test", SL_S("bundle", b->digest));
+	sl_bundle_unref(b);
+	while (sl_queue_pop(f->queue, &item, SL_FOREVER) == SL_OK) {
+		struct sl_job *j = item;
+		sl_metric_add(f->queued, -1);
+		j->wait_us = sl_mono_us() - j->arrived_us;
+		if (!sl_job_is_late(j))
+			j->run(j, p);
+	}
+	sl_pipeline_free(p);
+	pthread_mutex_lock(&f->lock);
+	f->running--;
+	pthread_cond_signal(&f->ended);
+	pthread_mutex_unlock(&f->lock);
+	return NULL;
+}
+
+static void post_frame(struct sl_request *r, void *arg)
+{
+	sl_frames_accept(arg, r, sl_frames_run, SL_REPLY_V1);
+}
+
+#define SIGN \
+	"{\"type\":\"object\",\"properties\":{\"key\":{\"type\":\"string\"},\"box\":{\"type\":\"array\",\"items\":{\"type\":" \
+	"\"integer\"}},\"class\":{\"type\":\"object\"},\"confidence\":{\"type\":\"number\"},\"candidates\":{\"type\":\"array\"}," \
+	"\"status\":{\"enum\":[\"accepted\",\"review\"]}}}"
+
+static const struct sl_route routes[] = {
+	{.method = "POST",
+		.path = "/v1/frames",
+		.run = SL_RUN_LATER,
+		.body_max = "http.frame_bytes",
+		.fn = post_frame,
+		.tag = "frames",
+		.summary = "A road frame in, its signs out; what was answered is stored",
+		.params =
+			"device:string:who sent it\nframe:string:the sender's name of the frame\ntime:string:when it was taken: ms "
+			"since 1970, or 2026-01-31T12:00:00Z\nlat:number:degrees north\nlon:number:degrees east\nheading:number:degrees "
+			"from north\nsequence:string:the drive it belongs to",
+		.request = "image/jpeg, image/png, multipart/form-data, application/json",
+		.response =
+			"{\"type\":\"object\",\"properties\":{\"frame\":{\"type\":\"string\"},\"hash\":{\"type\":\"string\"},"
+			"\"bundle\":{\"type\":\"string\"},\"signs\":{\"type\":\"array\",\"items\":" SIGN
+			"},\"timing_ms\":{\"type\":\"object\"}}}"},
+	{0}};
+
+static struct sl_metric *labelled(struct sl_metric *(*make)(const char *, const char *, const char *), const char *name,
+	const char *label, const char *value, const char *help)
+{
+	SL_AUTOFREE char *labels = sl_asprintf("%s=\"%s\"", label, value);
+
+	return make(name, labels, help);
+}
+
+static void make_metrics(struct sl_frames *f, unsigned store_threads, size_t store_queue)
+{
+	static const char length[] = "Things waiting in a queue", capacity[] = "Most things that may wait in a queue";
+	static const char ended[] = "Frames by how they ended", signs[] = "Signs found, by what became of them";
+
+	for (int i = 0; i < SL_FRAME_STAGES; i++)
+		f->stage[i] = labelled(sl_histogram, "signloop_stage_seconds", "stage", sl_frame_stage_name[i],
+			"Time of one stage of one frame");
+	f->whole = sl_histogram("signloop_frame_seconds", NULL, "From a frame's arrival to its answer");
+	f->queued = labelled(sl_gauge, "signloop_queue_length", "queue", "frames", length);
+	f->store_queued = labelled(sl_gauge, "signloop_queue_length", "queue", "store", length);
+	sl_metric_set(
+		labelled(sl_gauge, "signloop_queue_capacity", "queue", "frames", capacity), sl_queue_cap(f->queue));
+	sl_metric_set(labelled(sl_gauge, "signloop_queue_capacity", "queue", "store", capacity), store_queue);
+	sl_metric_set(labelled(sl_gauge, "signloop_threads", "pool", "infer", "Threads of a pool"), f->threads);
+	sl_metric_set(labelled(sl_gauge, "signloop_threads", "pool", "store", "Threads of a pool"), store_threads);
+	f->answered = labelled(sl_counter, "signloop_frames_total", "result", "answered", ended);
+	f->busy = labelled(sl_counter, "signloop_frames_total", "result", "busy", ended);
+	f->late = labelled(sl_counter, "signloop_frames_total", "result", "late", ended);
+	f->bad = labelled(sl_counter, "signloop_frames_total", "result", "bad", ended);
+	f->failed = labelled(sl_counter, "signloop_frames_total", "result", "failed", ended);
+	f->accepted = labelled(sl_counter, "signloop_signs_total", "status", "accepted", signs);
+	f->review = labelled(sl_counter, "signloop_signs_total", "status", "review", signs);
+}
+
+static enum sl_status frames_start(struct sl_context *ctx, void **ret_state, struct sl_err *err)
+{
+	const struct sl_config *cfg = ctx->cfg;
+	struct sl_frames *f = SL_NEW(struct sl_frames);
+	int64_t threads = sl_config_int(cfg, "frames.threads");
+	unsigned store_threads = (unsigned)sl_config_int(cfg, "frames.store_threads");
+	size_t store_queue = (size_t)sl_config_int(cfg, "frames.store_queue");
+
+	f->ctx = ctx;
+	f->deadline_ms = sl_config_int(cfg, "frames.deadline_ms");
+	f->max_pixels = sl_config_int(cfg, "frames.pixels");
+	f->max_bytes = (size_t)sl_config_int(cfg, "http.frame_bytes");
+	f->nrecent = (size_t)sl_config_int(cfg, "frames.recent");
+	f->recent = sl_calloc(SL_MAX(f->nrecent, 1), sizeof *f->recent);
+	f->threads = f->running = (unsigned)(threads ? threads : SL_MAX(1, sysconf(_SC_NPROCESSORS_ONLN)));
+	f->queue = sl_queue_new((size_t)sl_config_int(cfg, "frames.queue"));
+	pthread_mutex_init(&f->lock, NULL);
+	sl_cond_init(&f->ended);
+	make_metrics(f, store_threads, store_queue);
+	f->store = sl_pool_start("store", store_threads, store_queue);
+	f->thread = sl_calloc(f->threads, sizeof *f->thread);
+	for (unsigned i = 0; i < f->threads; i++)
+		f->thread[i] = sl_thread_start("infer", infer_main, f);
+	sl_server_add(ctx->server, routes, f);
+	sl_server_add(ctx->server, sl_frames_crop_routes, f);
+	sl_server_add(ctx->server, sl_frames_v2_routes, f);
+	sl_server_add(ctx->server, sl_frames_legacy_routes, f);
+	*ret_state = f;
+	return SL_OK;
+}
+
+static bool frames_is_ready(void *state, char why[128])
+{
+	struct sl_frames *f = state;
+	struct sl_bundle *b = sl_hub_bundle(f->ctx->hub);
+	bool ready = b != NULL;
+
+	sl_bundle_unref(b);
+	if (!ready)
+		snprintf(why, 128, "no bundle is loaded yet; 'signloop model publish' brings one");
+	return ready;
+}
+
+static enum sl_status join_inference(struct sl_frames *f, int64_t deadline_us)
+{
+	bool in_time = true;
+
+	sl_queue_close(f->queue);
+	pthread_mutex_lock(&f->lock);
+	while (f->running && in_time)
+		in_time = sl_cond_wait_until(&f->ended, &f->lock, deadline_us) || !f->running;
+	bool join = !f->running && !f->joined;
+	f->joined |= join;
+	pthread_mutex_unlock(&f->lock);
+	for (unsigned i = 0; join && i < f->threads; i++)
+		pthread_join(f->thread[i], NULL);
+	return in_time ? SL_OK : SL_TIMEOUT;
+}
+
+static enum sl_status frames_drain(void *state, int64_t deadline_us)
+{
+	struct sl_frames *f = state;
+	enum sl_status s = join_inference(f, deadline_us);
+
+	return s == SL_OK ? sl_pool_drain(f->store, deadline_us) : s;
+}
+
+static void frames_stop(void *state)
+{
+	struct sl_frames *f = state;
+
+	join_inference(f, SL_FOREVER);
+	sl_pool_free(f->store);
+	sl_queue_free(f->queue);
+	pthread_cond_destroy(&f->ended);
+	pthread_mutex_destroy(&f->lock);
+	free(f->thread);
+	free(f->recent);
+	free(f);
+}
+
+const struct sl_role sl_role_frames = {
+	.name = "frames",
+	.text = "answers road frames with their signs; stores crops and sends each to labels or reviews",
+	.start = frames_start,
+	.is_ready = frames_is_ready,
+	.drain = frames_drain,
+	.stop = frames_stop,
+};
