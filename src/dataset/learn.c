@@ -92,7 +92,7 @@ static enum sl_status check_options(struct run *r, struct sl_err *err)
 static enum sl_status open_data(struct run *r, struct sl_err *err)
 {
 	const struct sl_source_options so = {.roi_side = 96, .limit = r->o.limit, .class_of = r->o.class_of,
-		.arg = r->o.class_arg};
+		.arg = r->o.class_arg, .cfg = r->o.cfg};
 
 	for (int i = 0; i < r->o.ndata; i++) {
 		struct sl_learn_part *p = &r->data.part[i];

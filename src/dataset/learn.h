@@ -6,7 +6,7 @@
  * Writes OUT (ONNX, the averaged weights, folded), OUT.json (recipe, seed, digests of the data,
  * split, validation figures) and, while it runs, OUT.checkpoint. Everything random comes
  * from (seed, step, worker, sample) and the schedule from the step number, so a run that was stopped
- * and resumed ends with the same bytes as one that was not.
+ * and resumed ends with the same net, byte by byte, as one that was not.
  *
  * Owner: the caller. Thread: one calls sl_learn_run(), which starts `workers` more;
  * progress() is called on the caller's; *stop may be set by any, also by a signal handler.
@@ -46,6 +46,7 @@ struct sl_learn_options {
 	int classes;            /* at least so many outputs; 0: what the data has */
 	int (*class_of)(void *arg, const char *code); /* as in source.h */
 	void *class_arg;
+	const struct sl_config *cfg; /* as in source.h */
 	volatile int *stop;     /* non-zero: write a checkpoint, return CANCELLED. May be NULL */
 	void (*progress)(void *arg, const struct sl_learn_progress *p); /* may be NULL */
 	void *progress_arg;

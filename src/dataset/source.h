@@ -13,6 +13,7 @@
  * Owner: the caller; sl_source_free(). Thread: one opens, then any may read.
  */
 #pragma once
+#include "base/config.h"
 #include "vision/image.h"
 
 enum { SL_CLASS_NONE = -1 };   /* a patch without a sign */
@@ -53,7 +54,8 @@ struct sl_source_options {
 	int limit;          /* this many samples, evenly spread over the source; 0: all */
 	/* Index of a class by its code, for formats that name classes; -1: unknown. May be NULL. */
 	int (*class_of)(void *arg, const char *code);
-	void *arg; /* of class_of; also the context of formats that need more than a path */
+	void *arg;
+	const struct sl_config *cfg; /* for formats that read this process's stores; else NULL */
 };
 #define SL_SOURCE_PIXELS ((int64_t)50000000)
 #define SL_SOURCE_BYTES ((int64_t)12 << 30)

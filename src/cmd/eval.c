@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/fs.h"
+#include "base/mem.h"
+#include "cmd/command.h"
+#include "dataset/measure.h"
+#include "vision/bundle.h"
+#include <stdio.h>
+
+static const struct sl_usage usage = {
+	.name = "eval",
+	.synopsis = "eval classifier|detector --bundle FILE|--model FILE.onnx --data FORMAT:PATH ...",
+	.text = "measures a net on labelled images",
+	.more = "A classifier sees each sign cut at 1.15 times its box (an image without a box: the image less\n"
+		"5 px or 8.5 % at each side) and gets accuracy, recall by class and calibration error. A detector\n"
+		"sees whole scenes and gets AP at IoU 0.5 (all-point and 11-point), the threshold of the best F1,\n"
+		"and recall by size. --part val is what 'signloop train' held back.",
+	.examples = "signloop eval classifier --model classifier.onnx --data gtsrb:gtsrb-train.tar.gz --part val\n"
+		    "signloop eval detector --bundle de.bundle --data gtsdb:gtsdb-train.tar.gz --part val --json\n"
+		    "signloop eval classifier --bundle de.bundle --data imagefolder:crops --at-least 0.99",
+	.words_min = 1,
+	.words_max = 1,
+	.takes_config = true,
+};
+
+enum { MODEL_BYTES = 1 << 30 };
+
+struct flags {
+	struct sl_words data;
+	const char *bundle, *model, *part, *decode, *precision;
+	int64_t workers, limit;
+	double at_least;
+	bool json;
+};
+
+struct subject { /* what is measured */
+	struct sl_bundle *bundle;
+	struct sl_model *own;
+	const struct sl_model *net;
+	struct sl_measure_options o;
+	float temperature;
+	bool detector;
+	enum sl_part part;
+	struct sl_detection_measure *boxes;
+	struct sl_class_measure *classes;
+};
+
+static void subject_done(struct subject *s)
+{
+	sl_detection_measure_free(s->boxes);
+	sl_class_measure_free(s->classes);
+	sl_model_free(s->own);
+	sl_bundle_unref(s->bundle);
+}
+
+static enum sl_status choice(const char *name, const char *value, const char *const *choices, int *ret,
+	struct sl_err *err)
+{
+	for (*ret = 0; choices[*ret]; (*ret)++)
+		if (strcmp(value, choices[*ret]) == 0)
+			return SL_OK;
+	return sl_fail(err, SL_USAGE, "eval: %s is '%s'; 'signloop eval --help' has the choices", name, value);
+}
+
+static void use_bundle(struct subject *s, int threads)
+{
+	const struct sl_bundle *b = s->bundle;
+
+	s->o = sl_measure_defaults(s->detector);
+	s->net = s->detector ? b->detector : b->classifier;
+	s->temperature = b->temperature > 0 ? b->temperature : 1;
+	s->o.threads = threads;
+	s->o.side = b->cls_size;
+	s->o.context = b->cls_context;
+	s->o.standardise = b->cls_normalize == SL_NORMALIZE_STANDARDIZE;
+	s->o.yolov5 = b->decode == SL_DECODE_YOLOV5;
+	s->o.stride = b->stride;
+	s->o.mean = s->detector ? b->det_mean : b->cls_normalize == SL_NORMALIZE_UNIT ? 0 : b->cls_mean;
+	s->o.scale = s->detector ? b->det_scale : b->cls_normalize == SL_NORMALIZE_UNIT ? 255 : b->cls_scale;
+}
+
+static enum sl_status open_subject(const struct flags *f, const char *kind, struct subject *s, struct sl_err *err)
+{
+	static const char *const kinds[] = {"classifier", "detector", NULL}, *const decodes[] = {"center4", "yolov5", NULL};
+	static const char *const parts[] = {"all", "train", "val", NULL}, *const precisions[] = {"auto", "f32", "bf16", NULL};
+	SL_AUTO(sl_buf_done) struct sl_buf file = {.cap = MODEL_BYTES};
+	int detector, part, decode, precision;
+	enum sl_status st = choice("the net", kind, kinds, &detector, err);
+
+	if (st == SL_OK)
+		st = choice("--part", f->part, parts, &part, err);
+	if (st == SL_OK)
+		st = choice("--decode", f->decode, decodes, &decode, err);
+	if (st == SL_OK)
+		st = choice("--precision", f->precision, precisions, &precision, err);
+	if (st != SL_OK)
+		return st;
+	if (!f->bundle == !f->model)
+		return sl_fail(err, SL_USAGE, "eval: give either --bundle FILE or --model FILE.onnx");
+	if (f->data.n < 1)
+		return sl_fail(err, SL_USAGE, "eval: give --data FORMAT:PATH");
+	s->detector = detector;
+	s->part = (enum sl_part)part;
+	s->temperature = 1;
+	st = sl_fs_read(f->bundle ? f->bundle : f->model, &file, err);
+	if (st != SL_OK)
+		return st;
+	if (f->bundle) {
+		st = sl_bundle_open(sl_buf_slice(&file), (enum sl_precision)precision, &s->bundle, err);
+		if (st == SL_OK)
+			use_bundle(s, (int)f->workers);
+		return st == SL_OK ? st : sl_prefix(err, st, "%s", f->bundle);
+	}
+	s->o = sl_measure_defaults(s->detector);
+	s->o.threads = (int)f->workers;
+	s->o.yolov5 = decode == 1;
+	if (s->o.yolov5)
+		s->o.mean = 0, s->o.scale = 255;
+	st = sl_model_load(sl_buf_slice(&file), "dnnl", (enum sl_precision)precision, &s->own, err);
+	s->net = s->own;
+	return st == SL_OK ? st : sl_prefix(err, st, "%s", f->model);
+}
+
+static int class_of(void *arg, const char *code)
+{
+	const struct subject *s = arg;
+
+	return s->bundle ? sl_taxonomy_find(s->bundle->taxonomy, code) : -1;
+}
+
+static enum sl_status measure_source(const struct flags *f, const char *spec, struct sl_config *cfg, struct subject *s,
+	struct sl_err *err)
+{
+	const struct sl_source_options so = {.roi_side = 96, .limit = (int)f->limit, .class_of = class_of, .arg = s,
+		.cfg = cfg};
+	struct sl_source *source = NULL;
+	enum sl_status st = sl_source_open(spec, &so, &source, err);
+
+	if (st != SL_OK)
+		return st;
+	SL_AUTOFREE bool *flags = sl_calloc(source->n, sizeof *flags);
+	sl_part_of(source, s->part, 0, flags);
+	if (source->format->scenes != s->detector)
+		st = sl_fail(err, SL_USAGE, "%s has %s; a %s is measured on %s", spec,
+			source->format->scenes ? "scenes" : "crops", s->detector ? "detector" : "classifier",
+			s->detector ? "scenes" : "crops");
+	else if (s->detector)
+		st = sl_measure_scenes(s->net, source, flags, &s->o, s->boxes, err);
+	else
+		st = sl_measure_crops(s->net, source, flags, &s->o, s->classes, err);
+	sl_source_free(source);
+	return st;
+}
+
+static void print_classes(const struct sl_class_score *c)
+{
+	printf("%d signs, %d right: accuracy %.4f, mean class recall %.4f, calibration error %.4f\n", c->n, c->right,
+		c->accuracy, c->mean_recall, c->ece);
+	for (int i = 0; i < c->classes; i++)
+		if (c->class_right[i] < c->class_n[i])
+			printf("class %d: %d of %d right\n", i, c->class_right[i], c->class_n[i]);
+}
+
+static void print_boxes(const struct sl_detection_score *d)
+{
+	printf("%d scenes, %d signs: AP %.4f (11-point %.4f)\n"
+	       "at threshold %.3f: precision %.3f, recall %.3f, %.3f false a scene\n",
+		d->scenes, d->boxes, d->ap, d->ap11, d->threshold, d->precision, d->recall, d->false_a_scene);
+	for (int i = 0; i < SL_SIZES; i++)
+		if (d->size_boxes[i])
+			printf("from %d px: %d of %d found\n", sl_size_from[i], d->size_found[i], d->size_boxes[i]);
+}
+
+static enum sl_status report(const struct flags *f, struct subject *s, struct sl_err *err)
+{
+	SL_AUTO(sl_buf_done) struct sl_buf text = {0};
+	SL_AUTOJSON json_t *json = NULL;
+	struct sl_detection_score d;
+	struct sl_class_score c;
+	double score;
+
+	if (s->detector) {
+		sl_detection_measure_end(s->boxes, &d);
+		score = d.ap;
+		json = sl_detection_score_json(&d);
+	} else {
+		sl_class_measure_end(s->classes, s->temperature, &c);
+		score = c.accuracy;
+		json = sl_class_score_json(&c);
+	}
+	if (f->json) {
+		sl_json_print(json, &text);
+		printf("%s\n", (char *)text.ptr);
+	} else if (s->detector) {
+		print_boxes(&d);
+	} else {
+		print_classes(&c);
+	}
+	if (score < f->at_least)
+		return sl_fail(err, SL_REFUSED, "eval: %.4f is below the %.4f that --at-least asks for", score, f->at_least);
+	return SL_OK;
+}
+
+static enum sl_status eval(const struct flags *f, const char *kind, struct sl_config *cfg, struct sl_err *err)
+{
+	SL_AUTO(subject_done) struct subject s = {0};
+	enum sl_status st = open_subject(f, kind, &s, err);
+
+	if (st != SL_OK)
+		return st;
+	int classes = s.detector ? 1 : sl_measure_classes(s.net);
+	if (classes < 1)
+		return sl_fail(err, SL_INVALID, "eval: the net is no classifier of N,3,H,W images");
+	s.classes = sl_class_measure_new(classes);
+	s.boxes = sl_detection_measure_new(0.5f);
+	for (int i = 0; i < f->data.n && st == SL_OK; i++)
+		st = measure_source(f, f->data.word[i], cfg, &s, err);
+	return st == SL_OK ? report(f, &s, err) : st;
+}
+
+static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct sl_err *err)
+{
+	struct flags f = {.part = "all", .decode = "center4", .precision = "auto", .workers = 1};
+	const struct sl_opt opts[] = {
+		{"bundle", SL_OPT_STR, "FILE", "bundle whose net is measured", &f.bundle, 0, 0},
+		{"model", SL_OPT_STR, "FILE.onnx", "or a net alone", &f.model, 0, 0},
+		{"data", SL_OPT_LIST, "FORMAT:PATH", "labelled images; may be repeated ('signloop help formats')", &f.data, 0, 0},
+		{"part", SL_OPT_STR, "PART", "all, train, or val: as 'signloop train' splits (all)", &f.part, 0, 0},
+		{"decode", SL_OPT_STR, "HEAD", "of a --model detector: center4 or yolov5 (center4)", &f.decode, 0, 0},
+		{"precision", SL_OPT_STR, "P", "auto, f32 or bf16 (auto)", &f.precision, 0, 0},
+		{"workers", SL_OPT_INT, "N", "threads (1)", &f.workers, 1, 64},
+		{"limit", SL_OPT_INT, "N", "take only N samples of each source", &f.limit, 1, 1e9},
+		{"at-least", SL_OPT_NUM, "X", "exit 1 when accuracy or AP is below X", &f.at_least, 0, 1},
+		{"json", SL_OPT_FLAG, NULL, "one JSON object", &f.json, 0, 0},
+		SL_OPT_END,
+	};
+	struct sl_words words;
+	bool help;
+	enum sl_status s = sl_opt_parse(&usage, opts, cfg, argc, argv, &words, &help, err);
+
+	if (s == SL_OK && help)
+		return sl_command_help(&usage, opts);
+	return s == SL_OK ? eval(&f, words.word[0], cfg, err) : s;
+}
+
+const struct sl_command sl_cmd_eval = {&usage, run};
