@@ -27,7 +27,7 @@ static int by_value(const void *a, const void *b)
 static enum sl_status run_once(struct sl_session *s, const struct sl_tensor *in, const struct sl_pixels *px,
 	struct sl_err *err)
 {
-	struct sl_tensor out[SL_NODE_IN];
+	struct sl_tensor out[SL_NODE_OUT];
 
 	return px ? sl_session_run_pixels(s, px, out, err) : sl_session_run(s, in, out, err);
 }

@@ -243,7 +243,7 @@ void sl_graph_attr_str(struct sl_graph *g, const char *name, const char *v)
 
 void sl_graph_output(struct sl_graph *g, int value)
 {
-	SL_ASSERT(g->noutput < SL_NODE_IN && value >= 0 && value < g->nvalue);
+	SL_ASSERT(g->noutput < SL_NODE_OUT && value >= 0 && value < g->nvalue);
 	g->output[g->noutput++] = value;
 }
 

@@ -277,9 +277,9 @@ static enum sl_status check_ends(const struct sl_graph *g, struct sl_err *err)
 {
 	int inputs = 0;
 
-	if (g->ninput < 1 || g->ninput > SL_NODE_IN || g->noutput < 1 || g->noutput > SL_NODE_IN)
-		return sl_fail(err, SL_INVALID, "graph with %d inputs and %d outputs; 1 to %d of each", g->ninput, g->noutput,
-			SL_NODE_IN);
+	if (g->ninput < 1 || g->ninput > SL_NODE_IN || g->noutput < 1 || g->noutput > SL_NODE_OUT)
+		return sl_fail(err, SL_INVALID, "graph with %d inputs and %d outputs; 1 to %d and 1 to %d", g->ninput, g->noutput,
+			SL_NODE_IN, SL_NODE_OUT);
 	for (int i = 0; i < g->nvalue; i++)
 		inputs += g->value[i].kind == SL_VALUE_INPUT;
 	for (int i = 0; i < g->ninput; i++) {

@@ -122,9 +122,11 @@ static enum sl_status set_input(struct sl_walk *w, const struct sl_value *v, con
 
 	for (int i = 0; fits && i < s->rank; i++)
 		fits = s->dim[i] >= 1 && (v->shape.dim[i] == -1 || v->shape.dim[i] == s->dim[i]);
-	if (!fits || sl_shape_count(s) < 0 || sl_shape_count(s) > SL_VALUE_ELEMENTS)
-		return sl_fail(err, SL_INVALID, "input \"%.60s\": the shape does not fit (rank %d, net has %d; sides must be the net's)",
+	if (!fits)
+		return sl_fail(err, SL_INVALID, "input \"%.60s\": the shape does not fit (rank %d, the net's is %d; or a side differs)",
 			v->name, s->rank, v->shape.rank);
+	if (sl_shape_count(s) < 0 || sl_shape_count(s) > SL_VALUE_ELEMENTS)
+		return sl_fail(err, SL_TOO_LARGE, "input \"%.60s\" has over %lld elements", v->name, (long long)SL_VALUE_ELEMENTS);
 	ret->shape = *s;
 	return SL_OK;
 }

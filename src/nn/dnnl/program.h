@@ -84,7 +84,7 @@ struct sl_program {
 	uint8_t *arena;
 	int64_t arena_size, scratch_size;
 	int scratch; /* place */
-	int out[SL_NODE_IN];    /* tensors of the graph's outputs */
+	int out[SL_NODE_OUT];    /* tensors of the graph's outputs */
 	bool broken;            /* a primitive could not be made: give up */
 	void *in[SL_NODE_IN];   /* of the run that goes on */
 	int pack_step;          /* converts input 0 to channels-last; -1 */

@@ -315,8 +315,8 @@ static enum sl_status add_all(struct sl_graph *g, struct names *m, const Onnx__G
 		st = add_input(g, m, p->input[i], err);
 	for (size_t i = 0; i < p->n_node && st == SL_OK; i++)
 		st = add_node(g, m, p->node[i], err);
-	if (st == SL_OK && p->n_output > SL_NODE_IN)
-		st = sl_fail(err, SL_UNSUPPORTED, "over %d outputs", SL_NODE_IN);
+	if (st == SL_OK && p->n_output > SL_NODE_OUT)
+		st = sl_fail(err, SL_UNSUPPORTED, "over %d outputs", SL_NODE_OUT);
 	for (size_t i = 0; i < p->n_output && st == SL_OK; i++) {
 		const char *name = text(p->output[i]->name);
 		int v = find(m, name);

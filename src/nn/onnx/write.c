@@ -249,7 +249,7 @@ static enum sl_status write_node(const struct sl_graph *g, const struct sl_node 
 
 static enum sl_status write_graph(const struct sl_graph *g, Onnx__GraphProto *p, struct sl_err *err)
 {
-	struct sl_shape out[SL_NODE_IN];
+	struct sl_shape out[SL_NODE_OUT];
 	bool known = open_shapes(g, out);
 	enum sl_status st = SL_OK;
 
