@@ -26,8 +26,8 @@ static enum sl_status fill(void *arg, int worker, int64_t step, struct sl_tensor
 	return SL_OK;
 }
 
-static float loss(void *arg, int worker, int64_t step, const struct sl_tensor *out, struct sl_tensor *grad,
-	float parts[4])
+static float loss(
+	void *arg, int worker, int64_t step, const struct sl_tensor *out, struct sl_tensor *grad, float parts[4])
 {
 	const struct bench *b = arg;
 	int label[1024];
@@ -48,8 +48,8 @@ int main(int argc, char **argv)
 	}
 	int workers = atoi(argv[2]), batch = atoi(argv[3]), steps = SL_MAX(5, atoi(argv[5]));
 	struct bench b = {!strcmp(argv[1], "detector"), batch / SL_MAX(1, workers)};
-	struct sl_train_options o = {workers, strcmp(argv[4], "f32") ? SL_PRECISION_BF16 : SL_PRECISION_F32, 0.9f, 0.99f,
-		1e-8f, 0.02f, 0.998f, 0.1f, 10, 1};
+	struct sl_train_options o = {workers, strcmp(argv[4], "f32") ? SL_PRECISION_BF16 : SL_PRECISION_F32, 0.9f,
+		0.99f, 1e-8f, 0.02f, 0.998f, 0.1f, 10, 1};
 	int side = b.is_detector ? 320 : 48;
 	struct sl_graph *g = b.is_detector ? sl_net_detector(1) : sl_net_classifier(43, 0.1f, 1);
 	struct sl_batch_source source = {&b, fill, loss};
@@ -73,8 +73,8 @@ int main(int argc, char **argv)
 		best = SL_MAX(best, batch * (steps / 5) / s);
 		all += s;
 	}
-	printf("%s %s workers %d batch %d: best %.1f, mean %.1f samples/s, loss %.4f\n", argv[1], argv[4], workers, batch,
-		best, batch * (steps / 5) * 5 / all, r.loss);
+	printf("%s %s workers %d batch %d: best %.1f, mean %.1f samples/s, loss %.4f\n", argv[1], argv[4], workers,
+		batch, best, batch * (steps / 5) * 5 / all, r.loss);
 	sl_trainer_free(t);
 	sl_graph_free(g);
 	return 0;

@@ -70,10 +70,11 @@ static void compare(const struct golden *g, const char *name, const float *x, si
 		size_t at = whole ? i : i * n / SAMPLES;
 		if (n < SAMPLES)
 			at = i;
-		double tolerance = 10 * about[1] + 4e-6 * SL_MAX(typical, fabs(want[i])) + slack, off = fabs(x[at] - want[i]);
+		double tolerance = 10 * about[1] + 4e-6 * SL_MAX(typical, fabs(want[i])) + slack,
+		       off = fabs(x[at] - want[i]);
 		if (!(off <= tolerance))
-			sl_test_fail(__FILE__, __LINE__, "%s[%zu] is %.9g, not %.9g: off by %.3g, %.3g allowed", name, at, x[at],
-				want[i], off, tolerance);
+			sl_test_fail(__FILE__, __LINE__, "%s[%zu] is %.9g, not %.9g: off by %.3g, %.3g allowed", name,
+				at, x[at], want[i], off, tolerance);
 		worst_used = SL_MAX(worst_used, off / tolerance);
 	}
 }
@@ -199,7 +200,8 @@ static void compare_net(
 	for (int i = 0; i < p->nparam; i++) {
 		const struct sl_value *v = &g->value[p->param[i].value];
 		SL_AUTOFREE char *name = sl_asprintf("%s.%s", ema ? "ema" : "weight", v->name);
-		compare(gold, name, v->f32, p->param[i].n, false, p->param[i].is_stat ? 0.005 * drift : drift * LR * STEPS);
+		compare(gold, name, v->f32, p->param[i].n, false,
+			p->param[i].is_stat ? 0.005 * drift : drift * LR * STEPS);
 	}
 	sl_graph_free(g);
 }
@@ -286,8 +288,8 @@ TEST(train_golden, detector_ten_steps_bf16)
 TEST(train_golden, losses)
 {
 	static const int label[] = {0, 5, 42, 17, 5, 30};
-	struct sl_target_box a[] = {{10, 12, 34, 38, false}, {14, 14, 30, 30, false}, {60, 2, 127, 63, false},
-		{0, 40, 20, 60, true}};
+	struct sl_target_box a[] = {
+		{10, 12, 34, 38, false}, {14, 14, 30, 30, false}, {60, 2, 127, 63, false}, {0, 40, 20, 60, true}};
 	struct sl_target_box c[] = {{100, 10, 128, 44, false}, {97, 9, 129.5f, 50, true}};
 	const struct sl_targets three[] = {{a, 4}, {NULL, 0}, {c, 2}};
 	struct golden gold = golden_open("train_losses.bin");

@@ -119,7 +119,8 @@ static void check_weight(const struct sl_plan *p, struct sl_replica *r, float *w
 		if (fabs(grad - want) <= 0.01 * most + 4e-6 / STEPS[i])
 			return;
 	}
-	sl_test_fail(__FILE__, __LINE__, "weight %zu: gradient %g, slope %g, largest gradient there %g", at, grad, want, most);
+	sl_test_fail(__FILE__, __LINE__, "weight %zu: gradient %g, slope %g, largest gradient there %g", at, grad, want,
+		most);
 }
 
 static void check_param(const struct sl_plan *p, struct sl_replica *r, float *w, const float *grads, int k)
@@ -289,14 +290,16 @@ TEST(train_gradient, center_loss)
 {
 	enum { N = 2, S = 10, ALL = N * 5 * S * S };
 	static float z[ALL], d[ALL], other[ALL];
-	struct sl_target_box a[] = {{3, 4, 17, 20, false}, {8, 8, 36, 38, false}, {30, 0, 40, 10, true}}, b[] = {{2, 2, 6, 5, false}};
+	struct sl_target_box a[] = {{3, 4, 17, 20, false}, {8, 8, 36, 38, false}, {30, 0, 40, 10, true}},
+			     b[] = {{2, 2, 6, 5, false}};
 	const struct sl_targets t[] = {{a, 3}, {b, 1}};
 	struct sl_rng rng = sl_rng(2, 3);
 	float parts[4];
 	for (int i = 0; i < ALL; i++)
 		z[i] = sl_rng_uniform(&rng, -2, 2);
 	z[S * S + 5] = 5; /* past the clamp: no gradient */
-	struct sl_tensor in = {z, {4, {N, 5, S, S}}}, grad = {d, {4, {N, 5, S, S}}}, unused = {other, {4, {N, 5, S, S}}};
+	struct sl_tensor in = {z, {4, {N, 5, S, S}}}, grad = {d, {4, {N, 5, S, S}}},
+			 unused = {other, {4, {N, 5, S, S}}};
 	sl_loss_center(&in, t, &grad, parts);
 	for (int i = 0; i < ALL; i++) {
 		float keep = z[i], h = 4e-3f;

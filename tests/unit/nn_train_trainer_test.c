@@ -57,9 +57,9 @@ static struct sl_graph *tiny_net(void)
 
 struct feed {
 	bool same_for_all; /* every worker sees the same samples */
-	int64_t fails_at;  /* worker 1 fails at this step, once */
-	bool is_zero;      /* gradient of nothing */
-	float poison;      /* added to a gradient */
+	int64_t fails_at; /* worker 1 fails at this step, once */
+	bool is_zero; /* gradient of nothing */
+	float poison; /* added to a gradient */
 };
 
 /* Class k: bright in channel k, the last class in none. */
@@ -79,8 +79,8 @@ static enum sl_status fill(void *arg, int worker, int64_t step, struct sl_tensor
 	return SL_OK;
 }
 
-static float loss(void *arg, int worker, int64_t step, const struct sl_tensor *out, struct sl_tensor *grad,
-	float parts[4])
+static float loss(
+	void *arg, int worker, int64_t step, const struct sl_tensor *out, struct sl_tensor *grad, float parts[4])
 {
 	struct feed *f = arg;
 	int label[64];

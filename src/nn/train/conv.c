@@ -51,6 +51,7 @@ static enum sl_status fail(struct sl_err *err, dnnl_status_t s, const char *call
 struct sl_conv_ctx *sl_conv_ctx_new(void)
 {
 	struct sl_conv_ctx *x = SL_NEW(struct sl_conv_ctx);
+	omp_set_num_threads(1);
 	if (dnnl_engine_create(&x->engine, dnnl_cpu, 0) != dnnl_success)
 		SL_BUG("oneDNN has no CPU engine");
 	if (dnnl_stream_create(&x->stream, x->engine, dnnl_stream_default_flags) != dnnl_success)
@@ -79,11 +80,6 @@ int sl_conv_lanes(void)
 	return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core ? 16 : 8;
 }
 
-void sl_one_core(void)
-{
-	omp_set_num_threads(1);
-}
-
 static void run_done(struct run *r)
 {
 	for (int i = 0; i < r->narg; i++)
@@ -95,8 +91,8 @@ static void run_done(struct run *r)
 	*r = (struct run){0};
 }
 
-static enum sl_status run_arg(struct sl_conv_ctx *x, struct run *r, int name, const dnnl_memory_desc_t *md,
-	struct sl_err *err)
+static enum sl_status run_arg(
+	struct sl_conv_ctx *x, struct run *r, int name, const dnnl_memory_desc_t *md, struct sl_err *err)
 {
 	dnnl_exec_arg_t a = {name, NULL};
 	TRY(dnnl_memory_create(&a.memory, md, x->engine, DNNL_MEMORY_NONE));
@@ -176,7 +172,8 @@ static enum sl_status describe(struct sl_conv *c, struct sl_err *err)
 static enum sl_status make_forward(struct sl_conv *c, dnnl_primitive_attr_t attr, struct sl_err *err)
 {
 	const struct sl_conv_spec *s = &c->s;
-	dnnl_dims_t stride = {s->stride_h, s->stride_w}, before = {s->pad[0], s->pad[1]}, after = {s->pad[2], s->pad[3]};
+	dnnl_dims_t stride = {s->stride_h, s->stride_w}, before = {s->pad[0], s->pad[1]},
+		    after = {s->pad[2], s->pad[3]};
 	dnnl_convolution_desc_t d;
 	struct run *r = &c->forward;
 	TRY(dnnl_convolution_forward_desc_init(&d, dnnl_forward_training, dnnl_convolution_direct, &c->src, &c->weights,
@@ -197,7 +194,8 @@ static enum sl_status make_forward(struct sl_conv *c, dnnl_primitive_attr_t attr
 static enum sl_status make_by_data(struct sl_conv *c, dnnl_primitive_attr_t attr, struct sl_err *err)
 {
 	const struct sl_conv_spec *s = &c->s;
-	dnnl_dims_t stride = {s->stride_h, s->stride_w}, before = {s->pad[0], s->pad[1]}, after = {s->pad[2], s->pad[3]};
+	dnnl_dims_t stride = {s->stride_h, s->stride_w}, before = {s->pad[0], s->pad[1]},
+		    after = {s->pad[2], s->pad[3]};
 	dnnl_convolution_desc_t d;
 	struct run *r = &c->by_data;
 	TRY(dnnl_convolution_backward_data_desc_init(
@@ -219,7 +217,8 @@ static enum sl_status make_by_data(struct sl_conv *c, dnnl_primitive_attr_t attr
 static enum sl_status make_by_weights(struct sl_conv *c, dnnl_primitive_attr_t attr, struct sl_err *err)
 {
 	const struct sl_conv_spec *s = &c->s;
-	dnnl_dims_t stride = {s->stride_h, s->stride_w}, before = {s->pad[0], s->pad[1]}, after = {s->pad[2], s->pad[3]};
+	dnnl_dims_t stride = {s->stride_h, s->stride_w}, before = {s->pad[0], s->pad[1]},
+		    after = {s->pad[2], s->pad[3]};
 	dnnl_convolution_desc_t d;
 	struct run *r = &c->by_weights;
 	TRY(dnnl_convolution_backward_weights_desc_init(&d, dnnl_convolution_direct, &c->src, &c->grad,
@@ -273,14 +272,16 @@ enum sl_status sl_conv_new(
 	struct sl_conv_ctx *x, const struct sl_conv_spec *spec, struct sl_conv **ret, struct sl_err *err)
 {
 	if (spec->groups != 1 && (spec->groups != spec->ci || spec->ci != spec->co))
-		return sl_fail(err, SL_UNSUPPORTED, "a convolution of %d groups is neither dense nor depthwise", spec->groups);
+		return sl_fail(
+			err, SL_UNSUPPORTED, "a convolution of %d groups is neither dense nor depthwise", spec->groups);
 	struct sl_conv *c = SL_NEW(struct sl_conv);
 	c->x = x;
 	c->s = *spec;
 	enum sl_status s = make_all(c, err);
 	if (s != SL_OK) {
 		sl_conv_free(c);
-		return sl_prefix(err, s, "convolution %d to %d channels at %d x %d", spec->ci, spec->co, spec->h, spec->w);
+		return sl_prefix(
+			err, s, "convolution %d to %d channels at %d x %d", spec->ci, spec->co, spec->h, spec->w);
 	}
 	*ret = c;
 	return SL_OK;
@@ -290,7 +291,8 @@ void sl_conv_free(struct sl_conv *c)
 {
 	if (!c)
 		return;
-	struct run *all[] = {&c->forward, &c->by_data, &c->by_weights, &c->load, &c->load_back, &c->load_src, &c->unload};
+	struct run *all[] = {
+		&c->forward, &c->by_data, &c->by_weights, &c->load, &c->load_back, &c->load_src, &c->unload};
 	for (size_t i = 0; i < SL_COUNT(all); i++)
 		run_done(all[i]);
 	if (c->w_back.data != c->w.data)

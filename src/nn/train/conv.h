@@ -26,11 +26,10 @@ struct sl_conv_spec {
 	int lanes;                   /* channels in a block: 8 or 16 */
 };
 
-struct sl_conv_ctx *sl_conv_ctx_new(void);
+struct sl_conv_ctx *sl_conv_ctx_new(void); /* also limits OpenMP on this thread to one core */
 void sl_conv_ctx_free(struct sl_conv_ctx *x); /* after its convolutions; NULL is fine */
 bool sl_conv_has_bf16(void);                  /* does the processor compute bf16? */
 int sl_conv_lanes(void);                      /* best block for this processor */
-void sl_one_core(void);                       /* limits OpenMP on this thread */
 
 enum sl_status sl_conv_new(struct sl_conv_ctx *x, const struct sl_conv_spec *s, struct sl_conv **ret,
 	struct sl_err *err);

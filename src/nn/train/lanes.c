@@ -10,12 +10,12 @@ enum { FLUSH = 1024 }; /* vectors summed in f32 before they go into a double */
 
 #define L 16
 #define N(name) name##_16
-#include "nn/train/lanes_impl.h"
+#include "nn/train/lanes_width.inc"
 #undef L
 #undef N
 #define L 8
 #define N(name) name##_8
-#include "nn/train/lanes_impl.h"
+#include "nn/train/lanes_width.inc"
 #undef L
 #undef N
 

@@ -27,7 +27,7 @@ float sl_loss_smooth(const struct sl_tensor *logits, const int *label, float smo
 	int n = (int)logits->shape.dim[0], k = (int)logits->shape.dim[1];
 	double loss = 0;
 	for (int i = 0; i < n; i++)
-		loss += smooth_row(
-			logits->data + (size_t)i * k, k, label[i], smoothing, 1.0f / (float)n, grad->data + (size_t)i * k);
+		loss += smooth_row(logits->data + (size_t)i * k, k, label[i], smoothing, 1.0f / (float)n,
+			grad->data + (size_t)i * k);
 	return (float)(loss / n);
 }

@@ -9,11 +9,11 @@ static const float EXP_LOW = -3, EXP_HIGH = 4; /* clamp of the box logits: a gua
 /* Targets of one sample on the grid of h x w cells. */
 struct grid {
 	int h, w;
-	float *heat;      /* 1 at centres */
-	uint8_t *centre;  /* is a centre cell */
+	float *heat; /* 1 at centres */
+	uint8_t *centre; /* is a centre cell */
 	uint8_t *ignored; /* no negative */
-	float *q;         /* weight of the cell in the box loss */
-	int *box;         /* which box the cell predicts; -1: none */
+	float *q; /* weight of the cell in the box loss */
+	int *box; /* which box the cell predicts; -1: none */
 };
 
 static void grid_init(struct grid *g, int h, int w)
@@ -49,9 +49,9 @@ static int clamp_cell(float v, int n)
 
 /* The Gaussian of a box around its centre cell. */
 struct bump {
-	int x, y;         /* centre cell */
-	float w, h;       /* box sides in cells */
-	float ax, ay;     /* g = exp(-dx^2 ax - dy^2 ay) */
+	int x, y; /* centre cell */
+	float w, h; /* box sides in cells */
+	float ax, ay; /* g = exp(-dx^2 ax - dy^2 ay) */
 	int far_x, far_y; /* beyond, (1 - g)^4 is 1 in float */
 };
 
@@ -194,7 +194,8 @@ static float giou_loss(const float p[4], const struct sl_target_box *t, float d[
 	for (int k = 0; k < 4; k++) {
 		float out = k < 2 ? -1 : 1; /* moving the edge this way grows the box */
 		float side = k % 2 == 0 ? ph : pw, over = k % 2 == 0 ? ih : iw, span = k % 2 == 0 ? ch : cw;
-		d[k] = out * (by_area * side + (meet && inner[k] ? by_inter * over : 0) + (inner[k] ? 0 : by_hull * span));
+		d[k] = out *
+		       (by_area * side + (meet && inner[k] ? by_inter * over : 0) + (inner[k] ? 0 : by_hull * span));
 	}
 	return 2 - inter / uni - uni / hull;
 }

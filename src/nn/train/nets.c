@@ -112,7 +112,8 @@ static int up(struct maker *m, const char *name, int x)
 	enter(m, name, "");
 	char text[96];
 	float twice[] = {1, 1, 2, 2};
-	int in[] = {x, -1, sl_graph_weight(m->g, under(m, text, sizeof(text), "scales"), (struct sl_shape){1, {4}}, twice)};
+	int in[] = {
+		x, -1, sl_graph_weight(m->g, under(m, text, sizeof(text), "scales"), (struct sl_shape){1, {4}}, twice)};
 	int y = sl_graph_op(m->g, SL_OP_RESIZE, under(m, text, sizeof(text), "up"), in, 3);
 	sl_graph_attr_str(m->g, "mode", "nearest");
 	sl_graph_attr_str(m->g, "coordinate_transformation_mode", "asymmetric");
@@ -130,7 +131,8 @@ static int dropout(struct maker *m, int x, float ratio)
 static int fully_connected(struct maker *m, int x, int ci, int co)
 {
 	enter(m, "fc", "");
-	int in[] = {x, normal_weight(m, "weight", (struct sl_shape){2, {co, ci}}, 0.01f), filled_weight(m, "bias", co, 0)};
+	int in[] = {
+		x, normal_weight(m, "weight", (struct sl_shape){2, {co, ci}}, 0.01f), filled_weight(m, "bias", co, 0)};
 	int y = sl_graph_op(m->g, SL_OP_GEMM, "fc", in, 3);
 	sl_graph_attr_int(m->g, "transB", 1);
 	return y;

@@ -40,7 +40,8 @@ float sl_grad_clip(double norm, float most)
 	return factor < 1 ? (float)factor : 1;
 }
 
-SL_CLONES void sl_adam_step(const struct sl_adam *a, const struct sl_moments *s, const float *grad, size_t lo, size_t hi)
+SL_CLONES void sl_adam_step(
+	const struct sl_adam *a, const struct sl_moments *s, const float *grad, size_t lo, size_t hi)
 {
 	float step = (float)(a->lr / (1 - pow(a->beta1, (double)a->t)));
 	float root = (float)(1 / sqrt(1 - pow(a->beta2, (double)a->t)));

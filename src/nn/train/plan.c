@@ -5,16 +5,17 @@
 /* While a plan is made: what became of each node. */
 struct draft {
 	struct sl_plan *p;
-	int *reader;         /* of each value: the node that reads it, the last one if several do */
-	bool *joined;        /* of each node: part of an operation that ends at a later node, or of none */
-	struct sl_do *ends;  /* of each node: the operation that ends there */
+	int *reader; /* of each value: the node that reads it, the last one if several do */
+	bool *joined; /* of each node: part of an operation that ends at a later node, or of none */
+	struct sl_do *ends; /* of each node: the operation that ends there */
 	bool *has_end;
 	struct sl_err *err;
 };
 
 static enum sl_status no(struct draft *d, const struct sl_node *n, const char *why)
 {
-	return sl_fail(d->err, SL_UNSUPPORTED, "training does not know %s node %s: %s", sl_op_name(n->op), n->name, why);
+	return sl_fail(
+		d->err, SL_UNSUPPORTED, "training does not know %s node %s: %s", sl_op_name(n->op), n->name, why);
 }
 
 static void count_uses(struct draft *d)
@@ -78,8 +79,7 @@ static int param_add(struct sl_plan *p, int value, bool is_stat, bool decays)
 }
 
 /* Input k of n as a parameter; it must be a weight that only n reads. */
-static enum sl_status take_param(
-	struct draft *d, const struct sl_node *n, int k, bool is_stat, bool decays, int *ret)
+static enum sl_status take_param(struct draft *d, const struct sl_node *n, int k, bool is_stat, bool decays, int *ret)
 {
 	*ret = -1;
 	if (k >= n->nin || n->in[k] < 0)
@@ -164,7 +164,8 @@ static enum sl_status draft_plain(struct draft *d, int i)
 	case SL_OP_GEMM:
 		o.kind = SL_DO_GEMM;
 		o.trans_b = sl_node_int(n, "transB", 0) != 0;
-		if (sl_node_int(n, "transA", 0) || sl_node_float(n, "alpha", 1) != 1 || sl_node_float(n, "beta", 1) != 1)
+		if (sl_node_int(n, "transA", 0) || sl_node_float(n, "alpha", 1) != 1 ||
+			sl_node_float(n, "beta", 1) != 1)
 			return no(d, n, "transA, alpha or beta is set");
 		s = take_param(d, n, 1, false, true, &o.weight);
 		if (s == SL_OK)
@@ -227,8 +228,9 @@ static enum sl_status check_layout(struct draft *d, const struct sl_do *o)
 		return plain && x->rank == 2 ? SL_OK : no(d, o->node, "its input is not a matrix");
 	if (o->kind == SL_DO_FLATTEN)
 		return SL_OK;
-	return plain || x->rank != 4 || (o->add >= 0 && use[o->add].is_plain) ? no(d, o->node, "its input is not made by a convolution")
-									      : SL_OK;
+	return plain || x->rank != 4 || (o->add >= 0 && use[o->add].is_plain)
+		       ? no(d, o->node, "its input is not made by a convolution")
+		       : SL_OK;
 }
 
 static enum sl_status draft_all(struct draft *d)

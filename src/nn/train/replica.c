@@ -20,9 +20,9 @@ struct cell {
 /* What an operation keeps from forward to backward. */
 struct work {
 	struct sl_conv *conv;
-	float *mean, *inv;   /* NORM: by channel, whole blocks */
+	float *mean, *inv; /* NORM: by channel, whole blocks */
 	float *temp, *temp2; /* POOL: means in whole blocks; GEMM: rounded copies; DROPOUT: factors */
-	void *dx;            /* where the gradients by x and add go; NULL: nobody asks */
+	void *dx; /* where the gradients by x and add go; NULL: nobody asks */
 	void *dadd;
 };
 
@@ -141,11 +141,12 @@ static enum sl_status make_conv(struct sl_replica *r, int i, struct sl_err *err)
 	if (s != SL_OK)
 		return s;
 	if (win.dh != 1 || win.dw != 1)
-		return sl_fail(err, SL_UNSUPPORTED, "training does not know dilation, which node %s has", o->node->name);
+		return sl_fail(
+			err, SL_UNSUPPORTED, "training does not know dilation, which node %s has", o->node->name);
 	bool plain = r->p->use[o->x].is_plain;
 	struct sl_conv_spec c = {x->n, x->c, y->c, x->h, x->w, y->h, y->w, (int)win.kh, (int)win.kw, (int)win.sh,
-		(int)win.sw, {(int)win.pt, (int)win.pl, (int)win.pb, (int)win.pr}, (int)win.groups, o->bias >= 0, r->half,
-		plain, r->half && !y->half, !plain, r->lanes->width};
+		(int)win.sw, {(int)win.pt, (int)win.pl, (int)win.pb, (int)win.pr}, (int)win.groups, o->bias >= 0,
+		r->half, plain, r->half && !y->half, !plain, r->lanes->width};
 	return sl_conv_new(r->ctx, &c, &r->work[i].conv, err);
 }
 
@@ -353,8 +354,8 @@ static void norm_backward(struct sl_replica *r, int i, const float *weights, flo
 		double sum[SL_LANES_MAX], sum_x[SL_LANES_MAX];
 		float *mean = w->mean + b * r->lanes->width, *inv = w->inv + b * r->lanes->width;
 		void *g = block_at(r, x, y->grad[0], b), *g2 = y->ngrad > 1 ? block_at(r, x, y->grad[1], b) : NULL;
-		r->lanes->gather(p, g, g2, o->relu ? block_at(r, y, y->data, b) : NULL, block_at(r, x, x->data, b), mean,
-			sum, sum_x);
+		r->lanes->gather(p, g, g2, o->relu ? block_at(r, y, y->data, b) : NULL, block_at(r, x, x->data, b),
+			mean, sum, sum_x);
 		block_of(r, param(r, weights, o->weight), x->c, b, gamma.v);
 		for (int k = 0; k < r->lanes->width; k++) {
 			double scale = (double)gamma.v[k] * inv[k];

@@ -63,7 +63,8 @@ enum sl_status sl_trainer_save(struct sl_trainer *t, struct sl_buf *ret, struct 
 	size_t from = ret->len;
 	vectors_of(t, all);
 	if (sl_buf_reserve(ret, state_size(t)) != SL_OK)
-		return sl_fail(err, SL_TOO_LARGE, "the state of a training takes %zu bytes: the buffer has no room", state_size(t));
+		return sl_fail(err, SL_TOO_LARGE, "the state of a training takes %zu bytes: the buffer has no room",
+			state_size(t));
 	enum sl_status s = sl_buf_add(ret, &h, sizeof(h));
 	for (int i = 0; i < VECTORS && s == SL_OK; i++)
 		s = sl_buf_add(ret, all[i].data, sizeof(float) * all[i].n);
@@ -79,8 +80,8 @@ static enum sl_status check_saved(const struct sl_trainer *t, struct sl_slice in
 		return sl_fail(err, SL_INVALID, "this is not a saved training");
 	memcpy(&h, in.ptr, sizeof(h));
 	if (h.version != want.version || h.vectors != want.vectors)
-		return sl_fail(err, SL_UNSUPPORTED, "saved training of version %u: this build reads version %d", h.version,
-			STATE_VERSION);
+		return sl_fail(err, SL_UNSUPPORTED, "saved training of version %u: this build reads version %d",
+			h.version, STATE_VERSION);
 	sl_sha256(in.ptr, in.len - SL_SHA256, digest);
 	if (memcmp(digest, in.ptr + in.len - SL_SHA256, SL_SHA256) != 0)
 		return sl_fail(err, SL_CORRUPT, "saved training: its digest does not fit its bytes; take another copy");

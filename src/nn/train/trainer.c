@@ -26,8 +26,8 @@ static enum sl_status compute(struct sl_worker *w)
 	if (s != SL_OK)
 		return s;
 	memset(w->parts, 0, sizeof(w->parts));
-	w->loss = t->source.loss(
-		t->source.arg, w->index, t->step, sl_replica_outputs(r), sl_replica_grads(r), w->parts);
+	w->loss =
+		t->source.loss(t->source.arg, w->index, t->step, sl_replica_outputs(r), sl_replica_grads(r), w->parts);
 	return sl_replica_backward(r, t->weights, t->grad[w->index], &w->err);
 }
 
@@ -103,7 +103,6 @@ static void *work(void *arg)
 	struct sl_worker *w = arg;
 	struct sl_trainer *t = w->t;
 	int64_t turn = 0;
-	sl_one_core();
 	w->status = sl_replica_new(t->plan, t->half, t->o.seed, &w->replica, &w->err);
 	report_done(t);
 	while (next_turn(t, turn)) {
@@ -156,11 +155,11 @@ static void take_weights(struct sl_trainer *t)
 		t->grad[i] = sl_aligned(sizeof(float) * SL_MAX(nw, 16));
 }
 
-static enum sl_status check_options(
-	const struct sl_train_options *o, const struct sl_shape *batch, struct sl_err *err)
+static enum sl_status check_options(const struct sl_train_options *o, const struct sl_shape *batch, struct sl_err *err)
 {
 	if (o->workers < 1 || o->workers > SL_TRAIN_WORKERS)
-		return sl_fail(err, SL_INVALID, "training with %d workers: 1 to %d are possible", o->workers, SL_TRAIN_WORKERS);
+		return sl_fail(err, SL_INVALID, "training with %d workers: 1 to %d are possible", o->workers,
+			SL_TRAIN_WORKERS);
 	if (batch->rank < 2 || batch->dim[0] < 1 || batch->dim[0] % o->workers)
 		return sl_fail(err, SL_INVALID, "a batch of %lld cannot be shared by %d workers: make it a multiple",
 			(long long)batch->dim[0], o->workers);
