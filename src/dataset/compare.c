@@ -116,13 +116,39 @@ static json_t *classes_json(const struct work *w)
 	return all;
 }
 
-/* A second evaluation of the same three is the same but for its time: the first one stays. */
-static enum sl_status store(struct sl_artifacts *a, json_t *v, const char *version, const struct work *w,
-	struct sl_err *err)
+static void path_of(char ret[SL_PATH], const struct sl_bundle *candidate, const struct sl_bundle *live, const char *version)
+{
+	snprintf(ret, SL_PATH, "evaluations/%s-%s-%.12s.json", candidate->digest, version, live->digest);
+}
+
+static json_t *rules_json(const struct sl_gate_rules *r)
+{
+	return json_pack("{s:i,s:i,s:f,s:f,s:f}", "rows", r->rows, "class_rows", r->class_rows, "alpha", r->alpha, "loss", r->loss,
+		"class_loss", r->class_loss);
+}
+
+/* The same two bundles on the same version by the same rules: the answer of the last time. */
+static bool is_known(struct sl_artifacts *a, const char *path, const struct sl_gate_rules *rules, json_t **ret)
+{
+	SL_AUTOJSON json_t *want = rules_json(rules);
+	json_t *v = NULL;
+	SL_AUTO(sl_buf_done) struct sl_buf text = {0};
+	SL_AUTOJSON json_t *printed = NULL;
+	sl_json_print(want, &text); /* as stored: numbers to so many digits */
+	if (sl_json_parse(sl_buf_slice(&text), "rules", &printed, NULL) != SL_OK || sl_object_get(a, path, &v, NULL) != SL_OK)
+		return false;
+	if (json_equal(json_object_get(v, "rules"), printed)) {
+		*ret = v;
+		return true;
+	}
+	json_decref(v);
+	return false;
+}
+
+/* One by other rules stays: the first is kept. */
+static enum sl_status store(struct sl_artifacts *a, json_t *v, const char *path, struct sl_err *err)
 {
 	SL_AUTO(sl_buf_done) struct sl_buf text = {0};
-	char path[SL_PATH];
-	snprintf(path, sizeof(path), "evaluations/%s-%s-%.12s.json", w->candidate->digest, version, w->live->digest);
 	sl_json_print(v, &text);
 	enum sl_status s = sl_artifacts_put(a, path, sl_buf_slice(&text), err);
 	return s == SL_EXISTS ? SL_OK : s;
@@ -144,23 +170,30 @@ enum sl_status sl_compare(struct sl_artifacts *a, const struct sl_config *cfg, s
 	SL_AUTOJSON json_t *manifest = NULL;
 	struct sl_gate_rules rules = sl_gate_rules_of(cfg);
 	struct sl_gate_result r;
+	char path[SL_PATH];
 	enum sl_status s = sl_version_get(a, version, &manifest, err);
-	if (s == SL_OK)
-		s = run(&w, a, manifest, err);
 	if (s != SL_OK)
 		return s;
 	const char *name = json_string_value(json_object_get(manifest, "version"));
+	path_of(path, candidate, live, name);
+	if (is_known(a, path, &rules, ret)) {
+		*ret_passed = json_is_true(json_object_get(json_object_get(*ret, "gate"), "passed"));
+		return SL_OK;
+	}
+	s = run(&w, a, manifest, err);
+	if (s != SL_OK)
+		return s;
 	sl_gate_judge(w.truth, w.cand_says, w.live_says, w.n, w.codes.n, &rules, code_of, &w.codes, &r);
 	if (r.passed && !same_detector) {
 		r.passed = false;
 		snprintf(r.text, sizeof(r.text), "the classifier is not worse, but the detector is another one and crops cannot "
 			"judge it: compare both by 'signloop eval detector', then publish with force");
 	}
-	SL_AUTOJSON json_t *v = json_pack("{s:i,s:s,s:s,s:s,s:O,s:I,s:o,s:s,s:o}", "v", FORMAT, "candidate", candidate->digest,
+	SL_AUTOJSON json_t *v = json_pack("{s:i,s:s,s:s,s:s,s:O,s:I,s:o,s:o,s:s,s:o}", "v", FORMAT, "candidate", candidate->digest,
 		"live", live->digest, "version", name, "version_sha256", json_object_get(manifest, "sha256"), "time",
-		(json_int_t)sl_now_ms(), "gate", sl_gate_json(&r), "detector", same_detector ? "same" : "differs", "classes",
+		(json_int_t)sl_now_ms(), "rules", rules_json(&rules), "gate", sl_gate_json(&r), "detector", same_detector ? "same" : "differs", "classes",
 		classes_json(&w));
-	s = store(a, v, name, &w, err);
+	s = store(a, v, path, err);
 	if (s != SL_OK)
 		return s;
 	*ret_passed = r.passed;

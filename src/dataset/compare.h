@@ -12,8 +12,9 @@
 
 struct sl_gate_rules sl_gate_rules_of(const struct sl_config *cfg);
 
-/* {"v":1,"candidate","live","version","time","gate":{...},"detector":"same"|"differs",
+/* {"v":1,"candidate","live","version","time","rules":{...},"gate":{...},"detector":"same"|"differs",
  * "classes":{CODE:{"rows","candidate","live"}}}; *ret_passed is the gate's word, its text in
- * "gate". Stored as evaluations/<candidate>-<version>-<live's first 12>.json. */
+ * "gate". Stored as evaluations/<candidate>-<version>-<live's first 12>.json, and
+ * taken from there the next time the same is asked by the same rules. */
 enum sl_status sl_compare(struct sl_artifacts *a, const struct sl_config *cfg, struct sl_bundle *candidate,
 	struct sl_bundle *live, bool same_detector, const char *version, bool *ret_passed, json_t **ret, struct sl_err *err);

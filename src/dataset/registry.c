@@ -153,9 +153,15 @@ static enum sl_status ask_gate(struct sl_artifacts *a, const struct sl_config *c
 			is_same_detector(sl_buf_slice(&cand_file), sl_buf_slice(&live_file)), version, ret_passed, ret, err);
 	sl_bundle_unref(cand_bundle);
 	sl_bundle_unref(live_bundle);
-	if (s == SL_NOT_FOUND)
-		s = sl_prefix(err, SL_REFUSED, "nothing to compare with the live model on (force publishes without)");
 	return s;
+}
+
+enum sl_status sl_model_judge(const struct sl_stores *st, const struct sl_config *cfg, const char *digest,
+	const char *version, bool *ret_passed, json_t **ret_evaluation, struct sl_err *err)
+{
+	char live[SL_DIGEST];
+	enum sl_status s = sl_alias_digest(st->artifacts, SL_ALIAS_LIVE, live, err);
+	return s == SL_OK ? ask_gate(st->artifacts, cfg, digest, live, version, ret_passed, ret_evaluation, err) : s;
 }
 
 /* Without a version there is nothing to compare on: with force that is no error. */
@@ -167,6 +173,10 @@ static enum sl_status judge(const struct sl_stores *st, const struct sl_config *
 	json_t *v = NULL;
 	enum sl_status s = ask_gate(st->artifacts, cfg, e->digest, e->previous, p->version ? p->version : "latest", &passed,
 		&v, &why);
+	if (s == SL_NOT_FOUND) {
+		sl_prefix(&why, s, "nothing to compare on (force publishes all the same)");
+		s = why.status = SL_REFUSED;
+	}
 	if (s == SL_OK && !passed)
 		s = sl_fail(&why, SL_REFUSED, "the gate refuses %.12s: %s", e->digest,
 			json_string_value(json_object_get(json_object_get(v, "gate"), "text")));
@@ -191,6 +201,15 @@ static enum sl_status announce(struct sl_log *log, const struct sl_alias_entry *
 		path, "n", (json_int_t)e->n, "time", (json_int_t)e->time_ms);
 	sl_json_print(v, &text);
 	return sl_log_append(log, "models", e->alias, sl_buf_slice(&text), sl_deadline_ms(ANNOUNCE_MS), err);
+}
+
+enum sl_status sl_model_announce(const struct sl_stores *st, struct sl_err *err)
+{
+	SL_AUTO(sl_alias_log_done) struct sl_alias_log l = {0};
+	enum sl_status s = sl_alias_log_read(st->artifacts, SL_ALIAS_LIVE, &l, err);
+	if (s == SL_OK && !l.n)
+		s = sl_fail(err, SL_NOT_FOUND, "no model was published yet");
+	return s == SL_OK ? announce(st->log, &l.entry[l.n - 1], err) : s;
 }
 
 /* The entry of *e, or CONFLICT when another writer has taken its number. */

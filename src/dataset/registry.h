@@ -44,6 +44,14 @@ struct sl_publish {
 enum sl_status sl_model_publish(const struct sl_stores *st, const struct sl_config *cfg, const struct sl_publish *p,
 	struct sl_alias_entry *ret, json_t **ret_evaluation, struct sl_err *err);
 
+/* What the gate says of a stored bundle beside the live one, without publishing it. NOT_FOUND
+ * when there is no live one or no version; the gate's no is *ret_passed false, not an error. */
+enum sl_status sl_model_judge(const struct sl_stores *st, const struct sl_config *cfg, const char *digest,
+	const char *version, bool *ret_passed, json_t **ret_evaluation, struct sl_err *err);
+
+/* Says on topic `models` once more what is live, so that every replica looks at once. */
+enum sl_status sl_model_announce(const struct sl_stores *st, struct sl_err *err);
+
 /* A new bundle of base's parts with another detector and/or classifier (ONNX; empty: base's);
  * temperature 0 keeps base's. */
 struct sl_wrap {

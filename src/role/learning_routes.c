@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * HTTP of datasets, models and jobs. All run on workers: they wait on stores.
+ */
+#include "base/mem.h"
+#include "dataset/registry.h"
+#include "role/learning_work.h"
+
+/* ---- datasets ---- */
+
+static void post_dataset(struct sl_request *r, void *arg)
+{
+	struct sl_learning *l = arg;
+	struct sl_err err = {0};
+	struct sl_snapshot o = {.note = NULL};
+	json_t *manifest = NULL, *body = sl_request_json(r);
+	if (!body)
+		return;
+	o.force = json_is_true(json_object_get(body, "force"));
+	enum sl_status s = sl_json_opt_str(body, "body", "note", &o.note, &err);
+	if (s == SL_OK)
+		s = sl_version_snapshot(l->ctx.stores.artifacts, l->ctx.cfg, &o, &manifest, &err);
+	if (s != SL_OK && s != SL_EXISTS) {
+		sl_answer_fail(r, &err);
+		return;
+	}
+	json_object_set_new(manifest, "new", json_boolean(s == SL_OK));
+	if (s == SL_OK)
+		sl_hub_say(l->ctx.hub, "version", json_pack("{s:O,s:O,s:O}", "version", json_object_get(manifest, "version"), "rows",
+			json_object_get(manifest, "rows"), "sha256", json_object_get(manifest, "sha256")));
+	sl_answer_json(r, s == SL_OK ? 201 : 200, manifest);
+}
+
+static void get_datasets(struct sl_request *r, void *arg)
+{
+	struct sl_learning *l = arg;
+	struct sl_err err = {0};
+	json_t *all = NULL;
+	if (sl_version_list(l->ctx.stores.artifacts, &all, &err) != SL_OK)
+		sl_answer_fail(r, &err);
+	else
+		sl_answer_json(r, 200, json_pack("{s:o}", "datasets", all));
+}
+
+static void get_dataset(struct sl_request *r, void *arg)
+{
+	struct sl_learning *l = arg;
+	struct sl_err err = {0};
+	json_t *manifest = NULL;
+	if (sl_version_get(l->ctx.stores.artifacts, sl_request_param(r, "version"), &manifest, &err) != SL_OK)
+		sl_answer_fail(r, &err);
+	else
+		sl_answer_json(r, 200, manifest);
+}
+
+/* ---- models ---- */
+
+static json_t *digest_or_null(struct sl_learning *l, const char *alias)
+{
+	char digest[SL_DIGEST] = "";
+	return sl_alias_digest(l->ctx.stores.artifacts, alias, digest, NULL) == SL_OK ? json_string(digest) : json_null();
+}
+
+static void get_models(struct sl_request *r, void *arg)
+{
+	struct sl_learning *l = arg;
+	struct sl_err err = {0};
+	json_t *all = NULL;
+	if (sl_model_list(l->ctx.stores.artifacts, &all, &err) != SL_OK)
+		sl_answer_fail(r, &err);
+	else
+		sl_answer_json(r, 200, json_pack("{s:o,s:o,s:o}", "live", digest_or_null(l, SL_ALIAS_LIVE), "candidate",
+			digest_or_null(l, SL_ALIAS_CANDIDATE), "models", all));
+}
+
+static void get_model(struct sl_request *r, void *arg)
+{
+	struct sl_learning *l = arg;
+	struct sl_err err = {0};
+	char digest[SL_DIGEST];
+	json_t *v = NULL;
+	enum sl_status s = sl_model_find(l->ctx.stores.artifacts, sl_request_param(r, "digest"), digest, &err);
+	if (s == SL_OK)
+		s = sl_model_show(l->ctx.stores.artifacts, digest, &v, &err);
+	if (s == SL_OK)
+		sl_answer_json(r, 200, v);
+	else
+		sl_answer_fail(r, &err);
+}
+
+static void get_log(struct sl_request *r, void *arg)
+{
+	struct sl_learning *l = arg;
+	SL_AUTO(sl_alias_log_done) struct sl_alias_log log = {0};
+	struct sl_err err = {0};
+	const char *alias = sl_request_query(r, "alias");
+	if (sl_alias_log_read(l->ctx.stores.artifacts, alias ? alias : SL_ALIAS_LIVE, &log, &err) != SL_OK) {
+		sl_answer_fail(r, &err);
+		return;
+	}
+	json_t *all = json_array();
+	for (int i = 0; i < log.n; i++)
+		json_array_append_new(all, sl_alias_json(&log.entry[i]));
+	sl_answer_json(r, 200, json_pack("{s:s,s:o}", "alias", alias ? alias : SL_ALIAS_LIVE, "log", all));
+}
+
+static void publish(struct sl_request *r, struct sl_learning *l, const char *start)
+{
+	struct sl_err err = {0};
+	struct sl_alias_entry e;
+	struct sl_publish p = {.alias = NULL};
+	char digest[SL_DIGEST];
+	json_t *evaluation = NULL, *body = sl_request_json(r);
+	if (!body)
+		return;
+	enum sl_status s = sl_json_opt_str(body, "body", "by", &p.by, &err);
+	if (s == SL_OK)
+		s = sl_json_opt_str(body, "body", "note", &p.note, &err);
+	if (s == SL_OK)
+		s = sl_json_opt_str(body, "body", "dataset", &p.version, &err);
+	p.force = json_is_true(json_object_get(body, "force"));
+	if (s == SL_OK && start) {
+		s = sl_model_find(l->ctx.stores.artifacts, start, digest, &err);
+		p.digest = digest;
+	}
+	if (s == SL_OK)
+		s = sl_model_publish(&l->ctx.stores, l->ctx.cfg, &p, &e, &evaluation, &err);
+	if (s != SL_OK) {
+		json_decref(evaluation);
+		sl_answer_fail(r, &err);
+		return;
+	}
+	json_t *v = sl_alias_json(&e);
+	json_object_set_new(v, "evaluation", evaluation ? evaluation : json_null());
+	sl_answer_json(r, 200, v);
+}
+
+static void post_promote(struct sl_request *r, void *arg)
+{
+	publish(r, arg, sl_request_param(r, "digest"));
+}
+
+static void post_rollback(struct sl_request *r, void *arg)
+{
+	publish(r, arg, NULL);
+}
+
+/* ---- jobs ---- */
+
+static void answer_job(struct sl_request *r, int code, enum sl_status s, json_t *job, const struct sl_err *err)
+{
+	if (s != SL_OK) {
+		sl_answer_fail(r, err);
+		return;
+	}
+	if (code == 202) {
+		SL_AUTOFREE char *at = sl_asprintf("/v1/jobs/%s", json_string_value(json_object_get(job, "id")));
+		sl_answer_header(r, "Location", at);
+	}
+	sl_answer_json(r, code, job);
+}
+
+static void post_job(struct sl_request *r, void *arg)
+{
+	struct sl_learning *l = arg;
+	struct sl_err err = {0};
+	json_t *job = NULL, *body = sl_request_json(r);
+	if (body)
+		answer_job(r, 202, sl_jobs_add(l->jobs, body, &job, &err), job, &err);
+}
+
+static void get_jobs(struct sl_request *r, void *arg)
+{
+	struct sl_learning *l = arg;
+	sl_answer_json(r, 200, json_pack("{s:o}", "jobs", sl_jobs_list(l->jobs)));
+}
+
+static void get_job(struct sl_request *r, void *arg)
+{
+	struct sl_learning *l = arg;
+	struct sl_err err = {0};
+	json_t *job = NULL;
+	answer_job(r, 200, sl_jobs_get(l->jobs, sl_request_param(r, "id"), &job, &err), job, &err);
+}
+
+static void delete_job(struct sl_request *r, void *arg)
+{
+	struct sl_learning *l = arg;
+	struct sl_err err = {0};
+	json_t *job = NULL;
+	answer_job(r, 200, sl_jobs_cancel(l->jobs, sl_request_param(r, "id"), &job, &err), job, &err);
+}
+
+static void resume_job(struct sl_request *r, void *arg)
+{
+	struct sl_learning *l = arg;
+	struct sl_err err = {0};
+	json_t *job = NULL;
+	answer_job(r, 202, sl_jobs_resume(l->jobs, sl_request_param(r, "id"), &job, &err), job, &err);
+}
+
+/* ---- the original's routes: each starts what it names and answers with the job ---- */
+
+static void start_job(struct sl_request *r, struct sl_learning *l, json_t *request /* taken */)
+{
+	struct sl_err err = {0};
+	json_t *job = NULL;
+	enum sl_status s = sl_jobs_add(l->jobs, request, &job, &err);
+	json_decref(request);
+	answer_job(r, 202, s, job, &err);
+}
+
+static void legacy_training(struct sl_request *r, void *arg)
+{
+	start_job(r, arg, json_pack("{s:s,s:s,s:s}", "kind", "train", "dataset", "new", "note", "/model/training"));
+}
+
+static void legacy_training_test(struct sl_request *r, void *arg)
+{
+	start_job(r, arg, json_pack("{s:s,s:s,s:s,s:{s:i}}", "kind", "train", "dataset", "new", "note", "/model/training-test",
+		"options", "steps", 10));
+}
+
+static void legacy_parameter(struct sl_request *r, void *arg)
+{
+	start_job(r, arg, json_pack("{s:s,s:s}", "kind", "publish", "note", "/model/parameter"));
+}
+
+/* ---- the table ---- */
+
+#define JOB_SCHEMA \
+	"{\"type\":\"object\",\"required\":[\"id\",\"kind\",\"state\"],\"properties\":{\"id\":{\"type\":\"string\"}," \
+	"\"kind\":{\"enum\":[\"train\",\"evaluate\",\"publish\"]},\"state\":{\"enum\":[\"waiting\",\"running\",\"done\"," \
+	"\"failed\",\"cancelled\",\"interrupted\"]},\"stage\":{\"type\":\"string\"},\"progress\":{\"type\":\"object\"}," \
+	"\"bundle\":{\"type\":\"string\"},\"passed\":{\"type\":\"boolean\"},\"published\":{\"type\":\"boolean\"}," \
+	"\"verdict\":{\"type\":\"string\"},\"error\":{\"type\":\"string\"}}}"
+#define JOB_REQUEST \
+	"{\"type\":\"object\",\"required\":[\"kind\"],\"properties\":{\"kind\":{\"enum\":[\"train\",\"evaluate\",\"publish\"]}," \
+	"\"dataset\":{\"type\":\"string\",\"description\":\"v0001, latest or new\"},\"bundle\":{\"type\":\"string\"}," \
+	"\"publish\":{\"type\":\"boolean\"},\"force\":{\"type\":\"boolean\"},\"by\":{\"type\":\"string\"}," \
+	"\"note\":{\"type\":\"string\"},\"options\":{\"type\":\"object\",\"properties\":{\"epochs\":{\"type\":\"number\"}," \
+	"\"minutes\":{\"type\":\"number\"},\"steps\":{\"type\":\"integer\"},\"seed\":{\"type\":\"integer\"}," \
+	"\"scratch\":{\"type\":\"boolean\"}}}}}"
+#define VERSION_SCHEMA \
+	"{\"type\":\"object\",\"required\":[\"version\",\"rows\",\"sha256\"],\"properties\":{\"version\":{\"type\":\"string\"}," \
+	"\"rows\":{\"type\":\"integer\"},\"sha256\":{\"type\":\"string\"},\"parts\":{\"type\":\"object\"},\"classes\":" \
+	"{\"type\":\"object\"},\"shards\":{\"type\":\"array\"},\"new\":{\"type\":\"boolean\"}}}"
+#define ENTRY_SCHEMA \
+	"{\"type\":\"object\",\"required\":[\"n\",\"alias\",\"digest\",\"action\"],\"properties\":{\"n\":{\"type\":\"integer\"}," \
+	"\"alias\":{\"type\":\"string\"},\"digest\":{\"type\":\"string\"},\"previous\":{\"type\":\"string\"},\"action\":" \
+	"{\"enum\":[\"publish\",\"rollback\"]},\"forced\":{\"type\":\"boolean\"},\"by\":{\"type\":\"string\"},\"time\":" \
+	"{\"type\":\"integer\"},\"evaluation\":{\"type\":[\"object\",\"null\"]}}}"
+#define PROMOTE_REQUEST \
+	"{\"type\":\"object\",\"properties\":{\"by\":{\"type\":\"string\"},\"note\":{\"type\":\"string\"},\"force\":" \
+	"{\"type\":\"boolean\"},\"dataset\":{\"type\":\"string\"}}}"
+#define SNAPSHOT_REQUEST \
+	"{\"type\":\"object\",\"properties\":{\"note\":{\"type\":\"string\"},\"force\":{\"type\":\"boolean\"}}}"
+
+const struct sl_route sl_learning_routes[] = {
+	{"POST", "/v1/datasets", SL_RUN_WORKER, "http.body_bytes", post_dataset, "datasets",
+		"Makes a version of what was learned: 201; 200 with \"new\": false when nothing is new", NULL, SNAPSHOT_REQUEST,
+		VERSION_SCHEMA},
+	{"GET", "/v1/datasets", SL_RUN_WORKER, NULL, get_datasets, "datasets", "All versions, oldest first", NULL, NULL,
+		"{\"type\":\"object\",\"properties\":{\"datasets\":{\"type\":\"array\"}}}"},
+	{"GET", "/v1/datasets/{version}", SL_RUN_WORKER, NULL, get_dataset, "datasets", "One version's manifest; latest is a name too",
+		NULL, NULL, VERSION_SCHEMA},
+	{"GET", "/v1/models", SL_RUN_WORKER, NULL, get_models, "models", "Stored bundles, and what live and candidate point at", NULL,
+		NULL, "{\"type\":\"object\",\"properties\":{\"live\":{\"type\":[\"string\",\"null\"]},\"candidate\":{\"type\":"
+		      "[\"string\",\"null\"]},\"models\":{\"type\":\"array\"}}}"},
+	{"GET", "/v1/models/log", SL_RUN_WORKER, NULL, get_log, "models", "What was live when, oldest first",
+		"alias:string:the alias; live when left out", NULL,
+		"{\"type\":\"object\",\"properties\":{\"alias\":{\"type\":\"string\"},\"log\":{\"type\":\"array\"}}}"},
+	{"GET", "/v1/models/{digest}", SL_RUN_WORKER, NULL, get_model, "models", "One stored bundle, with its card", NULL, NULL,
+		"{\"type\":\"object\"}"},
+	{"POST", "/v1/models/{digest}/promote", SL_RUN_WORKER, "http.body_bytes", post_promote, "models",
+		"Makes a stored bundle live if the gate agrees; 409 says why not", NULL, PROMOTE_REQUEST, ENTRY_SCHEMA},
+	{"POST", "/v1/models/rollback", SL_RUN_WORKER, "http.body_bytes", post_rollback, "models",
+		"Makes live what was live before", NULL, PROMOTE_REQUEST, ENTRY_SCHEMA},
+	{"POST", "/v1/jobs", SL_RUN_WORKER, "http.body_bytes", post_job, "jobs", "Starts a job: 202 with its id", NULL, JOB_REQUEST,
+		JOB_SCHEMA},
+	{"GET", "/v1/jobs", SL_RUN_WORKER, NULL, get_jobs, "jobs", "All jobs, newest first", NULL, NULL,
+		"{\"type\":\"object\",\"properties\":{\"jobs\":{\"type\":\"array\"}}}"},
+	{"GET", "/v1/jobs/{id}", SL_RUN_WORKER, NULL, get_job, "jobs", "One job", NULL, NULL, JOB_SCHEMA},
+	{"DELETE", "/v1/jobs/{id}", SL_RUN_WORKER, NULL, delete_job, "jobs", "Stops a job that waits or runs", NULL, NULL, JOB_SCHEMA},
+	{"POST", "/v1/jobs/{id}/resume", SL_RUN_WORKER, "http.body_bytes", resume_job, "jobs",
+		"Queues an interrupted, failed or cancelled job again; training goes on from its checkpoint", NULL, NULL, JOB_SCHEMA},
+	{"GET|POST", "/model/training", SL_RUN_WORKER, "http.body_bytes", legacy_training, "original",
+		"Starts a training of everything learned so far: 202 with the job", NULL, NULL, JOB_SCHEMA},
+	{"GET|POST", "/model/training-test", SL_RUN_WORKER, "http.body_bytes", legacy_training_test, "original",
+		"Starts a training of ten steps: 202 with the job", NULL, NULL, JOB_SCHEMA},
+	{"GET|POST", "/model/parameter", SL_RUN_WORKER, "http.body_bytes", legacy_parameter, "original",
+		"Publishes the candidate if the gate agrees: 202 with the job", NULL, NULL, JOB_SCHEMA},
+	{.method = NULL},
+};

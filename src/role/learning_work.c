@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What jobs do: train a candidate and judge it, judge a stored bundle, publish one.
+ */
+#include "role/learning_work.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "dataset/registry.h"
+#include <stdio.h>
+
+void sl_learning_say(struct sl_learning *l, const char *id, json_t *members, bool durable)
+{
+	json_t *job = NULL;
+	sl_jobs_update(l->jobs, id, members, durable);
+	if (sl_jobs_get(l->jobs, id, &job, NULL) == SL_OK)
+		sl_hub_say(l->ctx.hub, "job", job);
+}
+
+static const char *text_of(json_t *v, const char *name)
+{
+	json_t *t = json_object_get(v, name);
+	return json_is_string(t) ? json_string_value(t) : "";
+}
+
+/* The version the job names; "new" takes a snapshot first. Its name goes into the job, so that
+ * a resumed one learns from the same. */
+static enum sl_status find_version(struct sl_learning *l, const char *id, json_t *job, json_t **ret, struct sl_err *err)
+{
+	const char *name = text_of(job, "dataset");
+	struct sl_snapshot o = {.note = "for a training job"};
+	enum sl_status s;
+	if (!strcmp(name, "new")) {
+		s = sl_version_snapshot(l->ctx.stores.artifacts, l->ctx.cfg, &o, ret, err);
+		s = s == SL_EXISTS ? SL_OK : s;
+	} else {
+		s = sl_version_get(l->ctx.stores.artifacts, name, ret, err);
+	}
+	if (s == SL_OK)
+		sl_learning_say(l, id, json_pack("{s:O}", "dataset", json_object_get(*ret, "version")), true);
+	return s;
+}
+
+/* "signs-de" or "signs-de+v0001" becomes "signs-de+v0002". */
+static void name_candidate(const char *base, const char *version, char ret[64])
+{
+	snprintf(ret, 64, "%.*s+%s", (int)SL_MIN(strcspn(base, "+"), 50), base, version);
+}
+
+static enum sl_status wrap(struct sl_learning *l, const char *id, const char *version, char ret_digest[SL_DIGEST],
+	struct sl_err *err)
+{
+	SL_AUTO(sl_buf_done) struct sl_buf base = {0};
+	SL_AUTO(sl_buf_done) struct sl_buf onnx = {0};
+	SL_AUTO(sl_buf_done) struct sl_buf text = {0};
+	SL_AUTO(sl_buf_done) struct sl_buf out = {0};
+	SL_AUTOFREE char *base_path = sl_jobs_path(l->jobs, id, "base.bundle");
+	SL_AUTOFREE char *onnx_path = sl_jobs_path(l->jobs, id, "classifier.onnx");
+	SL_AUTOFREE char *info_path = sl_jobs_path(l->jobs, id, "classifier.onnx.json");
+	SL_AUTOJSON json_t *info = NULL;
+	struct sl_bundle_parts p = {0};
+	char name[64], created[25];
+	enum sl_status s = sl_fs_read(base_path, &base, err);
+	if (s == SL_OK)
+		s = sl_fs_read(onnx_path, &onnx, err);
+	if (s == SL_OK)
+		s = sl_fs_read(info_path, &text, err);
+	if (s == SL_OK)
+		s = sl_json_parse(sl_buf_slice(&text), info_path, &info, err);
+	if (s == SL_OK)
+		s = sl_bundle_read(sl_buf_slice(&base), &p, err);
+	if (s != SL_OK)
+		return s;
+	name_candidate(text_of(p.info, "name"), version, name);
+	json_decref(p.info);
+	sl_time_text(sl_now_ms(), created);
+	struct sl_wrap w = {.base = sl_buf_slice(&base), .classifier = sl_buf_slice(&onnx), .name = name, .created = created,
+		.temperature = json_number_value(json_object_get(info, "temperature"))};
+	s = sl_model_wrap(&w, &out, err);
+	if (s == SL_OK)
+		s = sl_model_put(l->ctx.stores.artifacts, sl_buf_slice(&out), ret_digest, err);
+	if (s == SL_OK)
+		sl_learning_say(l, id, json_pack("{s:s,s:O?}", "bundle", ret_digest, "validation", json_object_get(info, "validation")),
+			true);
+	return s;
+}
+
+static enum sl_status set_candidate(struct sl_learning *l, json_t *job, const char *digest, struct sl_err *err)
+{
+	struct sl_alias_entry e;
+	struct sl_publish p = {.alias = SL_ALIAS_CANDIDATE, .digest = digest, .by = text_of(job, "by"), .note = text_of(job, "note")};
+	enum sl_status s = sl_model_publish(&l->ctx.stores, l->ctx.cfg, &p, &e, NULL, err);
+	return s == SL_EXISTS ? SL_OK : s;
+}
+
+/* The gate's word, and the roll-out where the job asks for it. A gate that refuses is an
+ * answer, not a failure of the job. */
+static enum sl_status judge(struct sl_learning *l, const char *id, json_t *job, const char *digest, const char *version,
+	struct sl_err *err)
+{
+	struct sl_alias_entry e;
+	struct sl_err why = {0};
+	json_t *evaluation = NULL;
+	bool publish = json_is_true(json_object_get(job, "publish")), passed = false;
+	enum sl_status s;
+	sl_learning_say(l, id, json_pack("{s:s}", "stage", "compare"), false);
+	if (publish) {
+		struct sl_publish p = {.digest = digest, .by = text_of(job, "by"), .note = text_of(job, "note"), .version = version,
+			.force = json_is_true(json_object_get(job, "force"))};
+		s = sl_model_publish(&l->ctx.stores, l->ctx.cfg, &p, &e, &evaluation, &why);
+		passed = s == SL_OK;
+	} else {
+		s = sl_model_judge(&l->ctx.stores, l->ctx.cfg, digest, version, &passed, &evaluation, &why);
+	}
+	bool answer = s == SL_OK || s == SL_REFUSED || (publish && s == SL_EXISTS);
+	const char *word = text_of(json_object_get(evaluation, "gate"), "text");
+	json_t *m = json_pack("{s:b,s:b,s:s}", "passed", (int)passed, "published", (int)(publish && s == SL_OK), "verdict",
+		s == SL_OK ? word : why.text);
+	json_object_set_new(m, "evaluation", evaluation ? evaluation : json_null());
+	sl_learning_say(l, id, m, true);
+	if (!answer && err)
+		*err = why;
+	return answer ? SL_OK : s;
+}
+
+static enum sl_status train(struct sl_learning *l, const char *id, json_t *job, struct sl_err *err)
+{
+	SL_AUTOJSON json_t *manifest = NULL;
+	char digest[SL_DIGEST] = "";
+	enum sl_status s = find_version(l, id, job, &manifest, err);
+	if (s == SL_OK)
+		s = sl_learning_train(l, id, job, manifest, err);
+	if (s != SL_OK)
+		return s;
+	const char *version = text_of(manifest, "version");
+	sl_learning_say(l, id, json_pack("{s:s}", "stage", "bundle"), false);
+	s = wrap(l, id, version, digest, err);
+	if (s == SL_OK)
+		s = set_candidate(l, job, digest, err);
+	return s == SL_OK ? judge(l, id, job, digest, version, err) : s;
+}
+
+/* evaluate and publish: of the named bundle, else of the candidate. */
+static enum sl_status judge_stored(struct sl_learning *l, const char *id, json_t *job, struct sl_err *err)
+{
+	char digest[SL_DIGEST] = "";
+	const char *named = text_of(job, "bundle"), *version = text_of(job, "dataset");
+	enum sl_status s = *named ? sl_model_find(l->ctx.stores.artifacts, named, digest, err)
+				  : sl_alias_digest(l->ctx.stores.artifacts, SL_ALIAS_CANDIDATE, digest, err);
+	if (s != SL_OK)
+		return s;
+	sl_learning_say(l, id, json_pack("{s:s}", "bundle", digest), true);
+	return judge(l, id, job, digest, strcmp(version, "new") ? version : "latest", err);
+}
+
+enum sl_status sl_learning_do(struct sl_learning *l, const char *id, json_t *job, struct sl_err *err)
+{
+	return strcmp(text_of(job, "kind"), "train") ? judge_stored(l, id, job, err) : train(l, id, job, err);
+}
