@@ -315,13 +315,28 @@ TEST(train_gradient, center_loss)
 	}
 }
 
+/* Boxes far larger than the crop, or of no size, or no numbers, are clipped or left out. */
+TEST(train_gradient, center_loss_survives_any_box)
+{
+	enum { S = 4, ALL = 5 * S * S };
+	static float z[ALL], d[ALL];
+	struct sl_target_box a[] = {{-1e30f, -1e30f, 1e30f, 1e30f, false}, {NAN, 0, 4, 4, false}, {3, 3, 3, 3, false},
+		{-INFINITY, 0, INFINITY, 9, true}, {1e9f, 1e9f, 2e9f, 2e9f, true}, {900, 900, 910, 910, false}};
+	const struct sl_targets t = {a, 6};
+	float parts[4];
+	struct sl_tensor in = {z, {4, {1, 5, S, S}}}, grad = {d, {4, {1, 5, S, S}}};
+	sl_loss_center(&in, &t, &grad, parts);
+	for (int i = 0; i < S * S; i++)
+		CHECK(isfinite(d[i]));
+}
+
 /* Cells under an ignored box teach nothing; a degenerate box counts as none. */
 TEST(train_gradient, center_loss_ignores)
 {
 	enum { S = 8, ALL = 5 * S * S };
 	static float z[ALL], d[ALL];
-	struct sl_target_box a[] = {{8, 8, 16, 16, true}, {5, 5, 5, 9, false}};
-	const struct sl_targets t = {a, 2};
+	struct sl_target_box a[] = {{8, 8, 16, 16, true}, {5, 5, 5, 9, false}, {32, 30, 40, 40, true}};
+	const struct sl_targets t = {a, 3};
 	float parts[4];
 	struct sl_tensor in = {z, {4, {1, 5, S, S}}}, grad = {d, {4, {1, 5, S, S}}};
 	sl_loss_center(&in, &t, &grad, parts);

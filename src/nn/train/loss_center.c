@@ -44,7 +44,7 @@ static void grid_done(struct grid *g)
 
 static int clamp_cell(float v, int n)
 {
-	return v < 0 ? 0 : (v > (float)(n - 1) ? n - 1 : (int)v);
+	return v > 0 ? (v > (float)(n - 1) ? n - 1 : (int)v) : 0; /* NaN gives 0 */
 }
 
 /* The Gaussian of a box around its centre cell. */
@@ -63,8 +63,8 @@ static struct bump bump_of(const struct grid *g, const struct sl_target_box *b)
 	float sx = 0.3f + 0.09f * u.w, sy = 0.3f + 0.09f * u.h;
 	u.ax = 1 / (2 * sx * sx);
 	u.ay = 1 / (2 * sy * sy);
-	u.far_x = (int)(6.5f * sx) + 1;
-	u.far_y = (int)(6.5f * sy) + 1;
+	u.far_x = clamp_cell(6.5f * sx + 1, g->w);
+	u.far_y = clamp_cell(6.5f * sy + 1, g->h);
 	return u;
 }
 
@@ -89,7 +89,7 @@ static void draw_heat(struct grid *g, const struct bump *u)
 /* Weights of one box sum to 1 before a smaller box is drawn over some of its cells. */
 static void draw_box(struct grid *g, const struct bump *u, int index)
 {
-	int rx = SL_MAX(1, (int)floorf(0.2f * u->w)), ry = SL_MAX(1, (int)floorf(0.2f * u->h));
+	int rx = SL_MAX(1, clamp_cell(0.2f * u->w, g->w)), ry = SL_MAX(1, clamp_cell(0.2f * u->h, g->h));
 	int x0 = SL_MAX(0, u->x - rx), x1 = SL_MIN(g->w - 1, u->x + rx);
 	int y0 = SL_MAX(0, u->y - ry), y1 = SL_MIN(g->h - 1, u->y + ry);
 	float sum = 0;
@@ -105,6 +105,8 @@ static void draw_box(struct grid *g, const struct bump *u, int index)
 
 static void draw_ignored(struct grid *g, const struct sl_target_box *b)
 {
+	if (b->x2 <= 0 || b->y2 <= 0 || b->x1 >= (float)(STRIDE * g->w) || b->y1 >= (float)(STRIDE * g->h))
+		return;
 	int x0 = clamp_cell(floorf(b->x1 / STRIDE), g->w), x1 = clamp_cell(ceilf(b->x2 / STRIDE) - 1, g->w);
 	int y0 = clamp_cell(floorf(b->y1 / STRIDE), g->h), y1 = clamp_cell(ceilf(b->y2 / STRIDE) - 1, g->h);
 	for (int y = y0; y <= y1; y++)
