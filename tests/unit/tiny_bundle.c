@@ -65,11 +65,10 @@ json_t *tiny_info(const char *name)
 		"by_class", "O", 0.95);
 }
 
-void tiny_bundle_file(const char *name, struct sl_buf *ret)
+void tiny_bundle_file_of(json_t *info, struct sl_buf *ret)
 {
 	struct sl_graph *d = tiny_detector(), *c = tiny_classifier(TINY_CLASSES);
 	SL_AUTO(sl_buf_done) struct sl_buf detector = {0}, classifier = {0};
-	SL_AUTOJSON json_t *info = tiny_info(name);
 	struct sl_err err;
 
 	CHECK_OK(sl_onnx_write(d, &detector, &err));
@@ -77,17 +76,28 @@ void tiny_bundle_file(const char *name, struct sl_buf *ret)
 	const struct sl_bundle_parts p = {info, sl_buf_slice(&detector), sl_buf_slice(&classifier),
 		sl_slice_str(tiny_taxonomy), sl_slice_str("# Tiny\n")};
 	CHECK_OK(sl_bundle_write(&p, ret, &err));
+	json_decref(info);
 	sl_graph_free(d);
 	sl_graph_free(c);
 }
 
+void tiny_bundle_file(const char *name, struct sl_buf *ret)
+{
+	tiny_bundle_file_of(tiny_info(name), ret);
+}
+
 struct sl_bundle *tiny_bundle(const char *name)
+{
+	return tiny_bundle_of(tiny_info(name));
+}
+
+struct sl_bundle *tiny_bundle_of(json_t *info)
 {
 	SL_AUTO(sl_buf_done) struct sl_buf file = {0};
 	struct sl_bundle *b = NULL;
 	struct sl_err err;
 
-	tiny_bundle_file(name, &file);
+	tiny_bundle_file_of(info, &file);
 	CHECK_OK(sl_bundle_open(sl_buf_slice(&file), SL_PRECISION_F32, &b, &err));
 	return b;
 }

@@ -16,7 +16,9 @@ struct sl_graph *tiny_classifier(int classes);
 json_t *tiny_info(const char *name);
 /* The file; two names give two digests. */
 void tiny_bundle_file(const char *name, struct sl_buf *ret);
+void tiny_bundle_file_of(json_t *info /* taken */, struct sl_buf *ret);
 struct sl_bundle *tiny_bundle(const char *name);
+struct sl_bundle *tiny_bundle_of(json_t *info /* taken */);
 
 /* A grey scene; tiny_sign() paints one square with its left top corner at x,y. */
 struct sl_image tiny_scene(int w, int h);
