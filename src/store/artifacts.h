@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The artifact store: immutable objects by path (bundles, shards, manifests, alias log).
- * A path is 1..200 characters of letters, digits and "._-/", with no empty or dot part.
- * An object is whole or not there. Owner: the caller. Thread: any that may block.
+ * A path is 1..200 characters of letters, digits and "._-/"; no part is empty or begins with
+ * a dot; it does not end in .sha256 or .tmp. An object's path is no folder of another's
+ * (CONFLICT: "a" and "a/b"). An object is whole or not there. Owner: the caller. Thread: any that may block.
  * Errors: NOT_FOUND, EXISTS, INVALID (path), CORRUPT (bytes differ from the stored
  * sha256), TOO_LARGE, AWAY/TIMEOUT (unknown: put again; EXISTS with the same bytes is
  * success to the caller who knows its digest).

@@ -5,7 +5,9 @@
  * Topics are "labels", "reviews", "models" (interfaces.md has their JSON). A topic has
  * partitions; a message's key chooses one; order holds inside a partition. Positions in a
  * partition start at 0, grow, and need not be dense. Delivery is at least once: what was
- * polled and not committed comes again, to some member of the group.
+ * polled and not committed comes again, to some member of the group. A partition is read by
+ * one live member of a group at a time; a member that neither polls nor commits for
+ * SL_MEMBER_MS, or whose process is gone, loses its partitions.
  *
  * Owner: the caller. Thread: sl_log_* from any (they may block: never on an http
  * thread); a consumer belongs to one thread at a time. Deadlines as in base/clock.h.
@@ -16,7 +18,7 @@
 #include "base/buf.h"
 #include "base/config.h"
 
-enum { SL_MESSAGE_MAX = 64 * 1024, SL_TOPIC = 32, SL_MESSAGE_KEY = 80, SL_BATCH_MAX = 1000 };
+enum { SL_MESSAGE_MAX = 64 * 1024, SL_TOPIC = 32, SL_MESSAGE_KEY = 80, SL_BATCH_MAX = 1000, SL_MEMBER_MS = 30000 };
 
 struct sl_log;
 
@@ -59,10 +61,12 @@ void sl_consumer_close(struct sl_consumer *c); /* leaves the group; uncommitted 
 /* At least one message, or an empty batch at the deadline. At most max (<= SL_BATCH_MAX). */
 enum sl_status sl_consumer_poll(struct sl_consumer *c, int max, int64_t deadline_us, struct sl_batch *ret,
 	struct sl_err *err);
-/* Everything polled so far has had its effect. */
+/* Everything polled so far has had its effect. CONFLICT: a partition went to another member
+ * meanwhile (this one did not poll for SL_MEMBER_MS); its messages come again there. */
 enum sl_status sl_consumer_commit(struct sl_consumer *c, struct sl_err *err);
 /* For an effect that stores its own position: goes on with the message after `position`
- * (-1: the first). CONFLICT when the partition is not this member's. */
+ * (-1: the first). CONFLICT when the partition is not this member's (it may be later: a
+ * member that lags behind joins at a poll). */
 enum sl_status sl_consumer_seek(struct sl_consumer *c, int partition, int64_t position, struct sl_err *err);
 
 int sl_log_partitions(struct sl_log *l, const char *topic);

@@ -6,10 +6,15 @@
  * (core/review.h) are asked, and a verdict is written together with its outgoing message
  * (the outbox), or nothing is. The vote log is append-only: an undo is a line of its own,
  * and every verdict can be recomputed from it. One vote per (review, voter); the same
- * vote id again gives the same answer and changes nothing.
+ * vote id again (by the same voter on the same review) gives the answer that it got the
+ * first time and changes nothing, also after the vote was undone: an id is used up, a new
+ * vote needs a new id. The same id with another choice is CONFLICT.
  *
- * A lease gives a review to a voter for `lease_ms`; leases + votes never exceed the cap;
- * an expired lease counts no more (its vote is still taken if there is room).
+ * A lease gives a review to a voter for `lease_ms`; leases + votes never exceed the cap
+ * (an expert's choice needs no place); an expired lease counts no more (its vote is still
+ * taken if there is room). A vote ends its voter's lease, a verdict or a tie all of them.
+ * The cap and lease_ms are the settings reviews.cap and reviews.lease_ms; a review keeps
+ * the cap that it was opened with.
  *
  * Owner: the caller. Thread: any that may block (never http). Concurrent writes share one
  * disk write. Errors: NOT_FOUND (no such review), CONFLICT (the rules say no: err says
@@ -21,7 +26,7 @@
 #include "core/key.h"
 #include "core/review.h"
 
-enum { SL_CANDIDATES = 5, SL_LEASE_MAX = 50 };
+enum { SL_CANDIDATES = 5, SL_LEASE_MAX = 50, SL_REVIEW_LINES = 500 }; /* lines of one review in the vote log */
 
 struct sl_reviews;
 
@@ -36,7 +41,8 @@ struct sl_review {
 	int ncandidate;
 	char bundle[65], frame[SL_FRAME_ID], device[SL_VOTER];
 	int64_t time_ms;  /* of the frame */
-	int64_t opened_ms;
+	int64_t opened_ms; /* the store's */
+	int cap;           /* add(): 0 takes the setting's */
 	struct sl_verdict verdict;
 	int64_t lease_until_ms; /* set by lease() */
 };
@@ -57,14 +63,15 @@ enum sl_status sl_reviews_position(struct sl_reviews *s, const char *group, int 
 	struct sl_err *err); /* -1: none */
 
 /* Up to n (<= SL_LEASE_MAX) open reviews that voter has neither voted on nor holds; those
- * with most votes first, then the oldest. *ret_n may be 0. The same voter asking again
- * gets its live leases first. */
+ * with most votes first, then those added first. *ret_n may be 0. The same voter asking
+ * again gets its live leases first, each with a fresh time limit. */
 enum sl_status sl_reviews_lease(struct sl_reviews *s, const char *voter, int n, struct sl_review *ret, int *ret_n,
 	struct sl_err *err);
 /* vote: voter, id, choice, expert set; time is the store's. ret: the verdict after it. */
 enum sl_status sl_reviews_vote(struct sl_reviews *s, const char *key, const struct sl_vote *vote,
 	struct sl_verdict *ret, struct sl_err *err);
-/* Takes back voter's vote on a review that is not decided. */
+/* Takes back voter's vote on a review that is not decided; CONFLICT when there is none
+ * (after a lost answer: it is done). A tie is open again after it. */
 enum sl_status sl_reviews_undo(struct sl_reviews *s, const char *key, const char *voter, struct sl_verdict *ret,
 	struct sl_err *err);
 enum sl_status sl_reviews_expire(struct sl_reviews *s, int *ret_n, struct sl_err *err); /* drops expired leases */

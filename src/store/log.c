@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/log.h"
+#include "base/mem.h"
+#include "store/meter.h"
+#include "store/registry.h"
+#include <pthread.h>
+
+struct sl_log {
+	struct sl_log_impl impl;
+};
+
+struct sl_consumer {
+	const struct sl_log_ops *ops;
+	void *self;
+};
+
+enum call { APPEND, CONSUMER_OPEN, POLL, COMMIT, SEEK, READ, LAG, CALLS };
+static struct sl_meter meter[CALLS] = {{.call = "append"}, {.call = "consumer_open"}, {.call = "poll"}, {.call = "commit"},
+	{.call = "seek"}, {.call = "read"}, {.call = "lag"}};
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void init_meter(void)
+{
+	sl_meter_init("log", meter, CALLS);
+}
+
+#define TIMED(call, expr) \
+	({ \
+		int64_t start_us_ = sl_mono_us(); \
+		sl_meter_end(&meter[call], start_us_, (expr)); \
+	})
+
+static enum sl_status check_name(const char *what, const char *s, size_t size, struct sl_err *err)
+{
+	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+	if (!n || s[n] || n >= size)
+		return sl_fail(err, SL_INVALID, "%s '%.40s': 1 to %zu letters, digits or . _ - are wanted", what, s, size - 1);
+	return SL_OK;
+}
+
+enum sl_status sl_log_open(const char *url, const struct sl_config *cfg, struct sl_log **ret, struct sl_err *err)
+{
+	pthread_once(&once, init_meter);
+	struct sl_log_impl impl;
+	enum sl_status s = sl_registry_log(url, cfg, &impl, err);
+	if (s != SL_OK)
+		return s;
+	*ret = SL_NEW(struct sl_log);
+	(*ret)->impl = impl;
+	return SL_OK;
+}
+
+void sl_log_close(struct sl_log *l)
+{
+	if (!l)
+		return;
+	l->impl.ops->close(l->impl.self);
+	free(l);
+}
+
+enum sl_status sl_log_append(struct sl_log *l, const char *topic, const char *key, struct sl_slice body,
+	int64_t deadline_us, struct sl_err *err)
+{
+	struct sl_entry e = {topic, key, body};
+	return sl_log_append_many(l, &e, 1, deadline_us, err);
+}
+
+static enum sl_status check_entry(const struct sl_entry *e, struct sl_err *err)
+{
+	enum sl_status s = check_name("topic", e->topic, SL_TOPIC, err);
+	if (s != SL_OK)
+		return s;
+	if (strlen(e->key) >= SL_MESSAGE_KEY)
+		return sl_fail(err, SL_INVALID, "message key '%.40s...': longer than %d bytes", e->key, SL_MESSAGE_KEY - 1);
+	if (e->body.len > SL_MESSAGE_MAX)
+		return sl_fail(err, SL_TOO_LARGE, "message '%.79s' of topic %s: %zu bytes; at most %d", e->key, e->topic, e->body.len,
+			SL_MESSAGE_MAX);
+	return SL_OK;
+}
+
+enum sl_status sl_log_append_many(struct sl_log *l, const struct sl_entry *e, int n, int64_t deadline_us, struct sl_err *err)
+{
+	for (int i = 0; i < n; i++) {
+		enum sl_status s = check_entry(&e[i], err);
+		if (s != SL_OK)
+			return s;
+	}
+	return n <= 0 ? SL_OK : TIMED(APPEND, l->impl.ops->append(l->impl.self, e, n, deadline_us, err));
+}
+
+enum sl_status sl_consumer_open(struct sl_log *l, const char *group, const char *topic, struct sl_consumer **ret,
+	struct sl_err *err)
+{
+	enum sl_status s = check_name("topic", topic, SL_TOPIC, err);
+	if (s == SL_OK)
+		s = check_name("group", group, SL_MESSAGE_KEY, err);
+	if (s != SL_OK)
+		return s;
+	void *self = NULL;
+	s = TIMED(CONSUMER_OPEN, l->impl.ops->consumer_open(l->impl.self, group, topic, &self, err));
+	if (s != SL_OK)
+		return s;
+	*ret = SL_NEW(struct sl_consumer);
+	**ret = (struct sl_consumer){l->impl.ops, self};
+	return SL_OK;
+}
+
+void sl_consumer_close(struct sl_consumer *c)
+{
+	if (!c)
+		return;
+	c->ops->consumer_close(c->self);
+	free(c);
+}
+
+enum sl_status sl_consumer_poll(struct sl_consumer *c, int max, int64_t deadline_us, struct sl_batch *ret,
+	struct sl_err *err)
+{
+	max = SL_MIN(max, SL_BATCH_MAX);
+	SL_ASSERT(max > 0);
+	*ret = (struct sl_batch){0};
+	return sl_meter_end(&meter[POLL], 0, c->ops->poll(c->self, max, deadline_us, ret, err));
+}
+
+enum sl_status sl_consumer_commit(struct sl_consumer *c, struct sl_err *err)
+{
+	return TIMED(COMMIT, c->ops->commit(c->self, err));
+}
+
+enum sl_status sl_consumer_seek(struct sl_consumer *c, int partition, int64_t position, struct sl_err *err)
+{
+	return TIMED(SEEK, c->ops->seek(c->self, partition, position, err));
+}
+
+int sl_log_partitions(struct sl_log *l, const char *topic)
+{
+	return l->impl.ops->partitions(l->impl.self, topic);
+}
+
+enum sl_status sl_log_read(struct sl_log *l, const char *topic, int partition, int64_t position, int max,
+	struct sl_batch *ret, struct sl_err *err)
+{
+	max = SL_MIN(max, SL_BATCH_MAX);
+	SL_ASSERT(max > 0);
+	*ret = (struct sl_batch){0};
+	return TIMED(READ, l->impl.ops->read(l->impl.self, topic, partition, position, max, ret, err));
+}
+
+enum sl_status sl_log_lag(struct sl_log *l, const char *group, const char *topic, int64_t *ret, struct sl_err *err)
+{
+	return TIMED(LAG, l->impl.ops->lag(l->impl.self, group, topic, ret, err));
+}

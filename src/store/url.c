@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/url.h"
+#include "base/mem.h"
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static int hex_digit(char c)
+{
+	const char *all = "0123456789abcdef", *at = c ? strchr(all, tolower((unsigned char)c)) : NULL;
+	return at ? (int)(at - all) : -1;
+}
+
+/* In place. False for a bad %XX or a NUL. */
+static bool decode(char *s)
+{
+	char *to = s;
+	for (; *s; s++) {
+		if (*s != '%') {
+			*to++ = *s;
+			continue;
+		}
+		int hi = hex_digit(s[1]), lo = hi < 0 ? -1 : hex_digit(s[2]);
+		if (lo < 0 || hi * 16 + lo == 0)
+			return false;
+		*to++ = (char)(hi * 16 + lo);
+		s += 2;
+	}
+	*to = 0;
+	return true;
+}
+
+static enum sl_status parse_options(struct sl_url *u, char *s, struct sl_err *err)
+{
+	for (char *next; s && *s; s = next) {
+		next = strchr(s, '&');
+		if (next)
+			*next++ = 0;
+		char *eq = strchr(s, '=');
+		if (!eq || eq == s)
+			return sl_fail(err, SL_USAGE, "store URL '%s': '%s' must be name=value", u->text, s);
+		*eq = 0;
+		if (u->noption == SL_URL_OPTIONS)
+			return sl_fail(err, SL_USAGE, "store URL '%s': more than %d options", u->text, SL_URL_OPTIONS);
+		if (!decode(eq + 1))
+			return sl_fail(err, SL_USAGE, "store URL '%s': option %s has a bad %%XX", u->text, s);
+		u->option[u->noption].name = s;
+		u->option[u->noption++].value = eq + 1;
+	}
+	return SL_OK;
+}
+
+static enum sl_status parse(struct sl_url *u, char *s, struct sl_err *err)
+{
+	char *colon = strchr(s, ':');
+	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789+");
+	if (!colon || !n || s + n != colon)
+		return sl_fail(err, SL_USAGE,
+			"store URL '%s': it must begin with a scheme, such as sqlite:PATH, dir:PATH or mem:", u->text);
+	*colon = 0;
+	for (char *plus; (plus = strchr(s, '+')); s = plus + 1) {
+		if (u->nwrap == SL_URL_WRAPS)
+			return sl_fail(err, SL_USAGE, "store URL '%s': more than %d prefixes", u->text, SL_URL_WRAPS);
+		*plus = 0;
+		u->wrap[u->nwrap++] = s;
+	}
+	u->scheme = s;
+	u->path = colon + 1;
+	char *query = strchr(u->path, '?');
+	if (query)
+		*query++ = 0;
+	if (!strncmp(u->path, "//", 2))
+		u->path += 2;
+	if (!decode(u->path))
+		return sl_fail(err, SL_USAGE, "store URL '%s': bad %%XX in the path", u->text);
+	return parse_options(u, query, err);
+}
+
+enum sl_status sl_url_parse(const char *text, struct sl_url *ret, struct sl_err *err)
+{
+	if (strlen(text) > SL_URL_MAX)
+		return sl_fail(err, SL_USAGE, "store URL: longer than %d characters", SL_URL_MAX);
+	struct sl_url u = {.text = sl_strdup(text), .own = sl_strdup(text)};
+	enum sl_status s = parse(&u, u.own, err);
+	if (s == SL_OK)
+		*ret = u;
+	else
+		sl_url_done(&u);
+	return s;
+}
+
+void sl_url_done(struct sl_url *u)
+{
+	free(u->text);
+	free(u->own);
+	*u = (struct sl_url){0};
+}
+
+const char *sl_url_option(struct sl_url *u, const char *name)
+{
+	for (int i = 0; i < u->noption; i++)
+		if (!strcmp(u->option[i].name, name)) {
+			u->option[i].used = true;
+			return u->option[i].value;
+		}
+	return NULL;
+}
+
+enum sl_status sl_url_int(struct sl_url *u, const char *name, int64_t min, int64_t max, int64_t *ret, struct sl_err *err)
+{
+	const char *value = sl_url_option(u, name);
+	if (!value)
+		return SL_OK;
+	char *end;
+	errno = 0;
+	long long v = strtoll(value, &end, 10);
+	if (end == value || *end || errno || v < min || v > max)
+		return sl_fail(err, SL_USAGE, "store URL '%s': %s is '%s'; a whole number from %lld to %lld is wanted", u->text, name,
+			value, (long long)min, (long long)max);
+	*ret = v;
+	return SL_OK;
+}
+
+enum sl_status sl_url_check_used(const struct sl_url *u, struct sl_err *err)
+{
+	for (int i = 0; i < u->noption; i++)
+		if (!u->option[i].used)
+			return sl_fail(err, SL_USAGE, "store URL '%s': %s stores have no option '%s'", u->text, u->scheme,
+				u->option[i].name);
+	return SL_OK;
+}
+
+char *sl_url_of_path(const char *scheme, const char *path)
+{
+	char *ret = sl_alloc(strlen(scheme) + 2 + 3 * strlen(path));
+	char *to = ret + sprintf(ret, "%s:", scheme);
+	for (; *path; path++) {
+		if (*path == '%' || *path == '?')
+			to += sprintf(to, "%%%02x", (unsigned)*path);
+		else
+			*to++ = *path;
+	}
+	*to = 0;
+	return ret;
+}

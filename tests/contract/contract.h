@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A contract suite: each test body runs over every backend of its contract.
+ *
+ *   CONTRACT(log, order_is_kept) { struct sl_log *l = sl_test_log(b); ... }
+ *
+ * makes the tests log_mem.order_is_kept, log_sqlite.order_is_kept, ... `b` is the backend. A
+ * backend whose server is not there is a skip with the reason.
+ * To add a backend: a row in contract.c.
+ */
+#pragma once
+#include "base/thread.h"
+#include "core/settings.h"
+#include "harness.h"
+#include "store/stores.h"
+
+struct sl_backend {
+	const char *name;
+	bool lasts;  /* what is closed can be opened again */
+	bool shared; /* several processes may open it at once */
+	/* The URL of a store of this test's own; NULL after SKIP. Reopened by the same URL. */
+	const char *(*url)(void);
+	const char *(*parted)(void); /* log: with 4 partitions a topic */
+};
+
+extern const struct sl_backend sl_backends_log[], sl_backends_crops[], sl_backends_reviews[], sl_backends_artifacts[];
+
+typedef void (*sl_contract_fn)(const struct sl_backend *b);
+void sl_contract_add(const struct sl_backend *backends, const char *contract, const char *name, sl_contract_fn fn);
+
+#define CONTRACT(contract, name) \
+	static void contract_##name(const struct sl_backend *b); \
+	__attribute__((constructor)) static void add_contract_##name(void) \
+	{ \
+		sl_contract_add(sl_backends_##contract, #contract, #name, contract_##name); \
+	} \
+	static void contract_##name(const struct sl_backend *b)
+
+struct sl_config *sl_test_config(void); /* every default; the test may set more */
+const char *sl_test_fault(const char *url, const char *options); /* "fault+URL?options" */
+
+/* n threads of fn(i, arg) at once; returns when all have ended. */
+void sl_test_threads(int n, void (*fn)(int i, void *arg), void *arg);
+/* A child process that runs fn(arg) and is to be killed: fn reports what was answered by
+ * sl_test_said(). Kills it with SIGKILL once it has reported `after` lines, and gives all
+ * lines that it reported, in order; free(). The backend must be opened in fn. */
+char *sl_test_kill(void (*fn)(void *arg), void *arg, int after);
+void sl_test_said(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* A child process that runs fn(arg) to its end; its failed check fails this test. */
+int sl_test_process(void (*fn)(void *arg), void *arg);
+void sl_test_wait(int process);
