@@ -40,7 +40,7 @@ static void on_signal(int number)
 enum { SHOW_TTY_MS = 500, SHOW_LOG_MS = 30000 };
 
 struct screen {
-	bool tty, detector;
+	bool tty, detector, json;
 	int64_t next_us;
 };
 
@@ -60,9 +60,35 @@ static void show_step(struct screen *s, const struct sl_learn_progress *p)
 	fprintf(stderr, ", rate %.5f, %d:%02d:%02d left%s", p->lr, left / 3600, left / 60 % 60, left % 60, s->tty ? "" : "\n");
 }
 
+/* For programs: a line of JSON on standard output, twice a second. */
+static void show_json(struct screen *s, const struct sl_learn_progress *p)
+{
+	SL_AUTO(sl_buf_done) struct sl_buf line = {0};
+
+	if (p->kind == SL_LEARN_NOTE || (p->kind == SL_LEARN_STEP && sl_mono_us() < s->next_us && p->step != p->steps))
+		return;
+	SL_AUTOJSON json_t *v = json_pack("{s:I, s:I, s:f, s:f}", "step", (json_int_t)p->step, "steps", (json_int_t)p->steps,
+		"epoch", p->epoch, "epochs", p->epochs);
+	if (p->kind == SL_LEARN_SCORE) {
+		json_object_set_new(v, "score", json_real(p->score));
+	} else {
+		s->next_us = sl_mono_us() + SHOW_TTY_MS * 1000LL;
+		json_object_set_new(v, "loss", json_real(p->loss));
+		json_object_set_new(v, "left_s", json_real(p->left_s));
+	}
+	sl_json_print(v, &line);
+	printf("%s\n", (char *)line.ptr);
+	fflush(stdout);
+}
+
 static void show(void *arg, const struct sl_learn_progress *p)
 {
 	struct screen *s = arg;
+
+	if (s->json) {
+		show_json(s, p);
+		return;
+	}
 
 	if (p->kind == SL_LEARN_STEP) {
 		show_step(s, p);
@@ -93,8 +119,8 @@ static enum sl_status read_taxonomy(const char *path, struct sl_taxonomy **ret, 
 
 struct flags {
 	struct sl_words data;
-	const char *out, *checkpoint, *precision, *val, *taxonomy, *dataset;
-	bool resume, json;
+	const char *out, *checkpoint, *precision, *val, *taxonomy, *dataset, *from;
+	bool resume, json, progress;
 	int64_t steps, batch, workers, seed, limit;
 	double epochs, minutes;
 };
@@ -137,6 +163,7 @@ static enum sl_status fill_options(const struct flags *f, const char *kind, stru
 	ret->out = f->out;
 	ret->checkpoint = f->checkpoint;
 	ret->resume = f->resume;
+	ret->from = f->from;
 	ret->steps = f->steps;
 	ret->epochs = f->epochs;
 	ret->minutes = f->minutes;
@@ -188,6 +215,7 @@ static enum sl_status train(const struct flags *f, const char *kind, struct sl_c
 		o.class_arg = taxonomy;
 	}
 	screen.detector = o.detector;
+	screen.json = f->progress;
 	o.cfg = cfg;
 	o.stop = &stop_asked;
 	o.progress = show;
@@ -223,8 +251,11 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 		{"limit", SL_OPT_INT, "N", "take only N samples of each source", &f.limit, 1, 1e9},
 		{"taxonomy", SL_OPT_STR, "FILE", "class codes and the number of classes", &f.taxonomy, 0, 0},
 		{"checkpoint", SL_OPT_STR, "FILE", "where to keep the state (FILE.onnx.checkpoint)", &f.checkpoint, 0, 0},
+		{"from", SL_OPT_STR, "FILE.onnx", "start from this net of the same kind, at a quarter of the learning rate", &f.from, 0,
+			0},
 		{"resume", SL_OPT_FLAG, NULL, "go on from the checkpoint", &f.resume, 0, 0},
 		{"json", SL_OPT_FLAG, NULL, "one JSON object at the end", &f.json, 0, 0},
+		{"progress", SL_OPT_FLAG, NULL, "progress as lines of JSON on standard output, for programs", &f.progress, 0, 0},
 		SL_OPT_END,
 	};
 	struct sl_words words;

@@ -18,6 +18,7 @@ enum {
 };
 #define CHECKPOINT_MAGIC "signloop-checkpoint 1\n"
 #define CHECKPOINT_BYTES ((size_t)1 << 30)
+#define FROM_RATE 0.25f  /* of the learning rate, for a net that has learned already */
 #define LOSS_MEMORY 0.98f /* of the running means that progress shows */
 
 struct run {
@@ -29,6 +30,7 @@ struct run {
 	int64_t steps, started_us, saved_us;
 	int64_t first_step; /* of this process; later ones give the speed */
 	float loss, parts[4];
+	char from[65]; /* digest of the net it started from; "" for random weights */
 	json_t *info;
 };
 
@@ -207,6 +209,8 @@ static void make_info(struct run *r)
 		r->o.detector ? "detector" : "classifier", "recipe", r->task.recipe, "trainer", "signloop " SL_VERSION, "seed",
 		(json_int_t)r->o.seed, "steps", (json_int_t)r->steps, "batch", r->o.batch, "workers", r->o.workers, "precision",
 		precision[r->o.precision], "limit", r->o.limit, "data", data_info(r));
+	if (r->o.from)
+		json_object_set_new(r->info, "from", json_string(r->from));
 	if (r->o.validate)
 		json_object_set_new(r->info, "split",
 			json_pack("{s:f, s:i}", "share", r->o.detector ? SL_SPLIT_SCENES : SL_SPLIT_CROPS, "seed", 0));
@@ -312,7 +316,7 @@ static enum sl_status train(struct run *r, struct sl_err *err)
 	r->first_step = sl_trainer_steps(r->trainer);
 	r->started_us = r->saved_us = sl_mono_us();
 	for (int64_t step = r->first_step; step < r->steps && s == SL_OK; step++) {
-		float lr = r->task.rate((double)step / r->steps, r->o.batch);
+		float lr = r->task.rate((double)step / r->steps, r->o.batch) * (r->o.from ? FROM_RATE : 1);
 		struct sl_step_result result;
 
 		s = sl_trainer_step(r->trainer, lr, &result, err);
@@ -384,6 +388,8 @@ enum sl_status sl_learn_run(const struct sl_learn_options *o, json_t **ret_info,
 		s = open_data(&r, err);
 	if (s == SL_OK)
 		s = (r.o.detector ? sl_task_detector : sl_task_classifier)(&r.o, &r.data, &r.task, err);
+	if (s == SL_OK && r.o.from)
+		s = sl_learn_from(&r.task, r.o.workers, r.o.from, r.from, err);
 	if (s == SL_OK)
 		s = choose_steps(&r, err);
 	if (s != SL_OK)

@@ -33,6 +33,7 @@ struct sl_learn_options {
 	int ndata;
 	const char *out;        /* FILE.onnx */
 	const char *checkpoint; /* NULL: OUT.checkpoint */
+	const char *from;       /* ONNX file of a net of this kind to start from; NULL: random weights */
 	bool resume;            /* go on from the checkpoint; CONFLICT if it is of another run */
 	/* Length: the first that is set of steps, epochs, minutes (measured, then counted in
 	 * steps); else the recipe's. An epoch is as many samples as are trained on. */

@@ -34,6 +34,9 @@ struct sl_task {
 	void (*free_priv)(void *priv);
 };
 
+/* Gives t's graph the weights of the net in path (learn_from.c). INVALID: another net. */
+enum sl_status sl_learn_from(struct sl_task *t, int workers, const char *path, char ret_sha256[65], struct sl_err *err);
+
 /* data stays borrowed. */
 enum sl_status sl_task_classifier(const struct sl_learn_options *o, const struct sl_learn_data *d, struct sl_task *ret,
 	struct sl_err *err);
