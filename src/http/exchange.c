@@ -42,21 +42,51 @@ void sl_request_unref(struct sl_request *r)
 	free(r);
 }
 
-/* At the request line: the target as it was sent, before MHD takes it apart. */
+/* What a connection remembers between a request line and its headers. MHD completes only
+ * requests whose headers came, so nothing may hang on the line alone. */
+struct line {
+	char *raw; /* the target as it was sent, before MHD takes it apart */
+	int64_t us;
+};
+
+static struct line *line_of(struct MHD_Connection *conn)
+{
+	return MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
 static void *on_line(void *arg, const char *uri, struct MHD_Connection *conn)
 {
-	struct sl_server *s = arg;
+	struct line *l = line_of(conn);
+	free(l->raw);
+	*l = (struct line){sl_strdup(uri), sl_mono_us()};
+	return NULL;
+}
+
+static struct sl_request *request_new(struct sl_server *s, struct MHD_Connection *conn)
+{
+	struct line *l = line_of(conn);
 	struct sl_request *r = SL_NEW(struct sl_request);
 	*r = (struct sl_request){.server = s, .conn = conn, .endpoint = &s->nowhere, .refs = 1, .nquery = -1, .heap_at = -1,
-		.start_us = sl_mono_us(), .raw = sl_strdup(uri)};
-	r->deadline_us = r->start_us + s->deadline_ms * 1000;
+		.start_us = l->us, .raw = SL_TAKE(l->raw)};
 	r->body_deadline_us = r->start_us + s->body_ms * 1000;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_mutex_lock(&s->lock);
 	s->live++;
-	s->active_us = r->start_us;
+	s->coming++;
+	s->active_us = l->us;
 	pthread_mutex_unlock(&s->lock);
 	return r;
+}
+
+/* The body is whole, or will never be. */
+static void body_ended(struct sl_request *r)
+{
+	struct sl_server *s = r->server;
+	pthread_mutex_lock(&s->lock);
+	s->coming -= r->phase != SL_PHASE_WAIT;
+	s->active_us = sl_mono_us();
+	pthread_mutex_unlock(&s->lock);
+	r->phase = SL_PHASE_WAIT;
 }
 
 static void on_completed(void *arg, struct MHD_Connection *conn, void **con_cls, enum MHD_RequestTerminationCode why)
@@ -70,10 +100,10 @@ static void on_completed(void *arg, struct MHD_Connection *conn, void **con_cls,
 		sl_log(SL_DEBUG, "http", why == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "request" : "request cut",
 			SL_S("method", r->method), SL_S("path", r->target.path ? r->target.path : "?"), SL_I("code", r->code),
 			SL_F("ms", (double)(sl_mono_us() - r->start_us) / 1000));
+	body_ended(r);
 	sl_request_unref(r);
 	pthread_mutex_lock(&s->lock);
 	s->live--;
-	s->active_us = sl_mono_us();
 	pthread_cond_broadcast(&s->changed);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -82,6 +112,13 @@ static void on_connection(void *arg, struct MHD_Connection *conn, void **context
 	enum MHD_ConnectionNotificationCode what)
 {
 	struct sl_server *s = arg;
+	struct line *l = *context;
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		*context = SL_NEW(struct line);
+	} else {
+		free(l->raw);
+		free(l);
+	}
 	pthread_mutex_lock(&s->lock);
 	s->connections += what == MHD_CONNECTION_NOTIFY_STARTED ? 1 : -1;
 	s->active_us = sl_mono_us();
@@ -201,6 +238,11 @@ static enum MHD_Result take_piece(struct sl_request *r, const char *p, size_t n)
 {
 	if (sl_is_past(r->body_deadline_us))
 		return refuse_now(r, 408, sl_status_name(SL_TIMEOUT), "the body did not come in time (http.body_ms)");
+	if (atomic_load(&r->server->draining)) { /* see wait_idle() */
+		pthread_mutex_lock(&r->server->lock);
+		r->server->active_us = sl_mono_us();
+		pthread_mutex_unlock(&r->server->lock);
+	}
 	if (r->phase == SL_PHASE_SKIP) {
 		r->skipped += n;
 		/* Our answer waits behind an endless body: end it here. */
@@ -254,7 +296,6 @@ static void hand_to_worker(struct sl_request *r)
 static void dispatch(struct sl_request *r)
 {
 	struct sl_endpoint *e = r->endpoint;
-	r->phase = SL_PHASE_WAIT;
 	r->deadline_us += sl_mono_us();
 	bool in_time = e->route->run == SL_RUN_NOW || sl_timer_add(r->server->timer, r);
 	if (!in_time) {
@@ -298,14 +339,19 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *conn, const 
 	const char *version, const char *data, size_t *size, void **con_cls)
 {
 	struct sl_request *r = *con_cls;
-	if (r->phase == SL_PHASE_START)
+	if (!r) {
+		*con_cls = r = request_new(arg, conn);
 		return begin(r, method);
+	}
 	if (*size) {
 		size_t n = *size;
 		*size = 0;
 		return take_piece(r, data, n);
 	}
-	if (r->phase == SL_PHASE_BODY)
+	enum sl_phase was = r->phase;
+	if (was != SL_PHASE_WAIT)
+		body_ended(r);
+	if (was == SL_PHASE_BODY)
 		dispatch(r);
 	return reply(r);
 }

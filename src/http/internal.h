@@ -2,7 +2,7 @@
  *
  * What the files of http/ share. Not for other rooms.
  *
- * A request is counted. References: MHD's, from the request line to the completed
+ * A request is counted. References: MHD's, from the headers to the completed
  * callback; the handler's, from the call of the route's function to its answer; the
  * timer's, while a deadline runs; a worker's, while its function runs. Who first sets
  * `claimed` answers; later answers are dropped.
@@ -25,6 +25,7 @@ enum {
 	SL_HTTP_STREAM_BYTES = 1 << 20, /* what may wait for a slow listener; the oldest goes first */
 	SL_HTTP_HEARTBEAT_MS = 15000,   /* comment to silent listeners: finds those that are gone */
 	SL_HTTP_DRAIN_IDLE_MS = 500,    /* no request for so long: idle connections are closed while draining */
+	SL_HTTP_DRAIN_BODY_MS = 2000,   /* no piece for so long: half a body is given up while draining */
 	SL_HTTP_DRAIN_EMPTY_MS = 50,    /* no connection for so long: none is on its way from the listening socket */
 	SL_HTTP_CUT_MS = 1000,          /* for the 503 of cut requests to be sent */
 };
@@ -54,8 +55,8 @@ struct sl_server {
 	_Atomic bool draining;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;        /* live or connections */
-	int live, connections;         /* requests from their first line to their end; open connections */
-	int64_t active_us;             /* when a request last began or ended */
+	int live, coming, connections; /* requests from headers to end; of these, body not whole; open connections */
+	int64_t active_us;             /* when a request last moved */
 	struct sl_stream *streams;
 	bool streams_end, is_drained;
 };
@@ -64,7 +65,7 @@ struct sl_header {
 	char *name, *value;
 };
 
-enum sl_phase { SL_PHASE_START, SL_PHASE_BODY, SL_PHASE_SKIP, SL_PHASE_WAIT };
+enum sl_phase { SL_PHASE_BODY, SL_PHASE_SKIP, SL_PHASE_WAIT };
 
 struct sl_request {
 	struct sl_server *server;

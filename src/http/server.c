@@ -108,18 +108,26 @@ static void stop_accepting(struct sl_server *s)
 	s->listen_fd = -1;
 }
 
-/* Until no connection is left, or all rest and none asked for a while. */
+/* How long nothing must have moved for the server to be idle. MHD may not notice that a
+ * client left in the middle of its body, so such requests are not waited for to the end. */
+static int64_t quiet_ms(const struct sl_server *s)
+{
+	return s->coming ? SL_HTTP_DRAIN_BODY_MS : s->connections ? SL_HTTP_DRAIN_IDLE_MS : SL_HTTP_DRAIN_EMPTY_MS;
+}
+
+/* Until no request runs and nothing has moved for a while. */
 static bool wait_idle(struct sl_server *s, int64_t deadline_us)
 {
 	pthread_mutex_lock(&s->lock);
 	s->active_us = sl_mono_us();
 	for (;;) {
-		int64_t rest = s->active_us + (s->connections ? SL_HTTP_DRAIN_IDLE_MS : SL_HTTP_DRAIN_EMPTY_MS) * 1000;
-		if (sl_is_past(deadline_us) || (!s->live && sl_is_past(rest)))
+		bool running = s->live > s->coming;
+		int64_t rest = s->active_us + quiet_ms(s) * 1000;
+		if (sl_is_past(deadline_us) || (!running && sl_is_past(rest)))
 			break;
-		sl_cond_wait_until(&s->changed, &s->lock, s->live ? deadline_us : SL_MIN(rest, deadline_us));
+		sl_cond_wait_until(&s->changed, &s->lock, running ? deadline_us : SL_MIN(rest, deadline_us));
 	}
-	bool idle = !s->live;
+	bool idle = s->live == s->coming;
 	pthread_mutex_unlock(&s->lock);
 	return idle;
 }

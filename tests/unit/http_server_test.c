@@ -1,209 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ask.h"
 #include "base/mem.h"
-#include "base/metric.h"
-#include "core/settings.h"
 #include "harness.h"
-#include "http/server.h"
-#include <stdatomic.h>
+#include "http_rig.h"
 #include <stdio.h>
-
-/* A server with every kind of route, and a gate at which workers wait. */
-struct rig {
-	struct sl_config *cfg;
-	struct sl_server *server;
-	int port;
-	pthread_mutex_t lock;
-	pthread_cond_t moved;
-	bool open;          /* the gate */
-	int waiting, passed;
-	struct sl_request *kept;
-	struct sl_stream *stream;
-	_Atomic int calls;
-};
-
-static void hello(struct sl_request *r, void *arg)
-{
-	sl_answer_static(r, 200, "text/plain", sl_slice_str("hello"));
-}
-
-static void echo(struct sl_request *r, void *arg)
-{
-	struct rig *g = arg;
-	g->calls++;
-	const char *type = sl_request_header(r, "content-type");
-	sl_answer_copy(r, 200, type ? type : "application/octet-stream", sl_request_body(r));
-}
-
-static void show(struct sl_request *r, void *arg)
-{
-	const char *q = sl_request_query(r, "q"), *h = sl_request_header(r, "X-Test");
-	sl_answer_header(r, "X-Answer", "yes");
-	sl_answer_json(r, 200, json_pack("{s:s,s:s,s:s*,s:s*,s:s}", "method", sl_request_method(r), "name",
-		sl_request_param(r, "name"), "q", q, "h", h, "path", sl_request_path(r)));
-}
-
-static void rest(struct sl_request *r, void *arg)
-{
-	sl_answer_json(r, 200, json_pack("{s:s}", "rest", sl_request_param(r, "rest")));
-}
-
-static void json_back(struct sl_request *r, void *arg)
-{
-	json_t *v = sl_request_json(r);
-	if (v)
-		sl_answer_json(r, 200, json_incref(v));
-}
-
-static void form_back(struct sl_request *r, void *arg)
-{
-	const struct sl_part *p;
-	struct sl_err err;
-	int n;
-	if (sl_request_form(r, &p, &n, &err) != SL_OK) {
-		sl_answer_fail(r, &err);
-		return;
-	}
-	json_t *v = json_object();
-	for (int i = 0; i < n; i++)
-		json_object_set_new(v, p[i].name, json_stringn((const char *)p[i].body.ptr, p[i].body.len));
-	sl_answer_json(r, 200, v);
-}
-
-static void fails(struct sl_request *r, void *arg)
-{
-	struct sl_err err;
-	sl_fail(&err, (enum sl_status)atoi(sl_request_param(r, "status")), "on purpose");
-	sl_answer_fail(r, &err);
-}
-
-static void gated(struct sl_request *r, void *arg)
-{
-	struct rig *g = arg;
-	pthread_mutex_lock(&g->lock);
-	g->waiting++;
-	pthread_cond_broadcast(&g->moved);
-	while (!g->open)
-		pthread_cond_wait(&g->moved, &g->lock);
-	g->passed++;
-	pthread_mutex_unlock(&g->lock);
-	sl_answer_static(r, 200, "text/plain", sl_slice_str("passed"));
-}
-
-static void keep(struct sl_request *r, void *arg)
-{
-	struct rig *g = arg;
-	pthread_mutex_lock(&g->lock);
-	g->kept = r;
-	pthread_cond_broadcast(&g->moved);
-	pthread_mutex_unlock(&g->lock);
-}
-
-static void listen_in(struct sl_request *r, void *arg)
-{
-	struct rig *g = arg;
-	pthread_mutex_lock(&g->lock);
-	g->stream = sl_answer_stream(r);
-	pthread_cond_broadcast(&g->moved);
-	pthread_mutex_unlock(&g->lock);
-}
-
-static const struct sl_route routes[] = {
-	{"GET", "/hello", SL_RUN_NOW, NULL, hello, "test", "Says hello", "q:string:what is asked\nn:integer:how many", NULL,
-		"text/plain"},
-	{"GET|POST|PUT", "/echo", SL_RUN_NOW, "http.body_bytes", echo, .request = "{\"type\":\"object\"}"},
-	{"POST", "/work", SL_RUN_WORKER, "http.body_bytes", echo},
-	{"GET", "/show/{name}", SL_RUN_WORKER, NULL, show},
-	{"GET", "/show/fixed", SL_RUN_NOW, NULL, hello},
-	{"GET", "/files/{rest...}", SL_RUN_NOW, NULL, rest},
-	{"POST", "/json", SL_RUN_NOW, "http.body_bytes", json_back},
-	{"POST", "/form", SL_RUN_NOW, "http.body_bytes", form_back},
-	{"GET", "/fail/{status}", SL_RUN_NOW, NULL, fails},
-	{"GET", "/gate", SL_RUN_WORKER, NULL, gated},
-	{"GET", "/later", SL_RUN_LATER, NULL, keep},
-	{"GET", "/events", SL_RUN_LATER, NULL, listen_in},
-	{0}};
-
-/* words: "name=value" settings, NULL ends. */
-static void rig_open(struct rig *g, const char *const *words)
-{
-	struct sl_err err;
-	*g = (struct rig){.cfg = sl_settings_new()};
-	pthread_mutex_init(&g->lock, NULL);
-	pthread_cond_init(&g->moved, NULL);
-	CHECK_OK(sl_config_set(g->cfg, "http.listen", "127.0.0.1:0", "test", &err));
-	for (; words && *words; words++) {
-		SL_AUTOFREE char *name = sl_strdup(*words);
-		char *eq = strchr(name, '=');
-		*eq = 0;
-		CHECK_OK(sl_config_set(g->cfg, name, eq + 1, "test", &err));
-	}
-	CHECK_OK(sl_server_start(g->cfg, &g->server, &err));
-	sl_server_add(g->server, routes, g);
-	CHECK_OK(sl_server_open(g->server, &err));
-	g->port = sl_server_port(g->server);
-	CHECK(g->port > 0);
-}
-
-static void rig_close(struct rig *g)
-{
-	CHECK_STATUS(sl_server_drain(g->server, sl_deadline_ms(20000)), SL_OK);
-	sl_server_free(g->server);
-	sl_config_free(g->cfg);
-}
-
-static void open_gate(struct rig *g)
-{
-	pthread_mutex_lock(&g->lock);
-	g->open = true;
-	pthread_cond_broadcast(&g->moved);
-	pthread_mutex_unlock(&g->lock);
-}
-
-static void wait_waiting(struct rig *g, int n)
-{
-	pthread_mutex_lock(&g->lock);
-	while (g->waiting < n)
-		pthread_cond_wait(&g->moved, &g->lock);
-	pthread_mutex_unlock(&g->lock);
-}
-
-static struct sl_request *wait_kept(struct rig *g)
-{
-	pthread_mutex_lock(&g->lock);
-	while (!g->kept)
-		pthread_cond_wait(&g->moved, &g->lock);
-	struct sl_request *r = g->kept;
-	g->kept = NULL;
-	pthread_mutex_unlock(&g->lock);
-	return r;
-}
-
-static struct sl_stream *wait_stream(struct rig *g)
-{
-	pthread_mutex_lock(&g->lock);
-	while (!g->stream)
-		pthread_cond_wait(&g->moved, &g->lock);
-	struct sl_stream *s = g->stream;
-	g->stream = NULL;
-	pthread_mutex_unlock(&g->lock);
-	return s;
-}
-
-static void check_error(const struct ask_answer *a, int code, const char *name)
-{
-	struct sl_err err;
-	json_t *v, *e;
-	const char *got;
-	CHECK_EQ(a->code, code);
-	CHECK_OK(sl_json_parse(sl_buf_slice(&a->body), "body", &v, &err));
-	e = json_object_get(v, "error");
-	CHECK_OK(sl_json_str(e, "error", "code", &got, &err));
-	CHECK_STR(got, name);
-	CHECK_OK(sl_json_str(e, "error", "message", &got, &err));
-	CHECK(*got);
-	json_decref(v);
-}
 
 TEST(http, routes_params_and_methods)
 {
@@ -231,14 +30,14 @@ TEST(http, routes_params_and_methods)
 	CHECK_STR(ask_header(&a, "Content-Length", text, sizeof(text)), "5");
 	ask_done(&a);
 	ask(g.port, "POST /hello", "text/plain", "x", &a);
-	check_error(&a, 405, "METHOD_NOT_ALLOWED");
+	rig_check_error(&a, 405, "METHOD_NOT_ALLOWED");
 	CHECK_STR(ask_header(&a, "Allow", text, sizeof(text)), "GET, HEAD");
 	ask_done(&a);
 	ask(g.port, "GET /nothing/here", NULL, NULL, &a);
-	check_error(&a, 404, "NOT_FOUND");
+	rig_check_error(&a, 404, "NOT_FOUND");
 	ask_done(&a);
 	ask(g.port, "GET /show/a%zz", NULL, NULL, &a);
-	check_error(&a, 400, "INVALID");
+	rig_check_error(&a, 400, "INVALID");
 	ask_done(&a);
 	CHECK_EQ(ask(g.port, "GET /show/a%00b", NULL, NULL, NULL), 400);
 	rig_close(&g);
@@ -260,7 +59,7 @@ TEST(http, bodies_json_and_forms)
 	json_decref(ask_json(g.port, "POST /json", "[1]", 400));
 	json_decref(ask_json(g.port, "POST /json", "", 400));
 	ask(g.port, "POST /json", "image/jpeg", "{}", &a);
-	check_error(&a, 415, "UNSUPPORTED");
+	rig_check_error(&a, 415, "UNSUPPORTED");
 	ask_done(&a);
 	CHECK_EQ(ask(g.port, "POST /form", "application/x-www-form-urlencoded", "a=1&b=x%20y", &a), 200);
 	CHECK_STR((char *)a.body.ptr, "{\"a\":\"1\",\"b\":\"x y\"}");
@@ -286,7 +85,7 @@ TEST(http, status_table)
 		struct ask_answer a = {0};
 		snprintf(path, sizeof(path), "GET /fail/%d", want[i][0]);
 		ask(g.port, path, NULL, NULL, &a);
-		check_error(&a, want[i][1], sl_status_name((enum sl_status)want[i][0]));
+		rig_check_error(&a, want[i][1], sl_status_name((enum sl_status)want[i][0]));
 		CHECK_EQ(ask_header(&a, "Retry-After", retry, sizeof(retry)) != NULL, want[i][1] == 503);
 		ask_done(&a);
 	}
@@ -300,7 +99,7 @@ TEST(http, openapi_and_metrics_are_served)
 	rig_open(&g, NULL);
 	json_t *v = ask_json(g.port, "GET /openapi.json", NULL, 200);
 	json_t *paths = json_object_get(v, "paths");
-	for (const struct sl_route *r = routes; r->method; r++)
+	for (const struct sl_route *r = rig_routes; r->method; r++)
 		CHECK(!strcmp(r->path, "/files/{rest...}") || json_object_get(paths, r->path));
 	CHECK(json_object_get(paths, "/files/{rest}"));
 	json_t *params = json_object_get(json_object_get(json_object_get(paths, "/hello"), "get"), "parameters");
