@@ -18,6 +18,7 @@
  */
 #pragma once
 #include "base/buf.h"
+#include "nn/op.h"
 
 enum {
 	SL_RANK = 6,
@@ -45,27 +46,6 @@ struct sl_value {
 	struct sl_shape shape; /* of inputs (may be open) and weights; rank 0 otherwise */
 	float *f32;            /* WEIGHT of F32: data; owned */
 	int64_t *i64;          /* WEIGHT of I64 */
-};
-
-/* X(C name, ONNX name) */
-#define SL_OP_MAP(X) \
-	X(CONV, "Conv") X(BATCHNORM, "BatchNormalization") X(RELU, "Relu") X(LEAKYRELU, "LeakyRelu") \
-	X(SIGMOID, "Sigmoid") X(TANH, "Tanh") X(EXP, "Exp") X(SQRT, "Sqrt") X(CLIP, "Clip") X(HARDSWISH, "HardSwish") \
-	X(HARDSIGMOID, "HardSigmoid") \
-	X(ADD, "Add") X(SUB, "Sub") X(MUL, "Mul") X(DIV, "Div") X(POW, "Pow") \
-	X(MAXPOOL, "MaxPool") X(AVGPOOL, "AveragePool") X(GLOBALAVGPOOL, "GlobalAveragePool") \
-	X(REDUCEMEAN, "ReduceMean") X(GEMM, "Gemm") X(MATMUL, "MatMul") X(SOFTMAX, "Softmax") \
-	X(RESIZE, "Resize") X(UPSAMPLE, "Upsample") X(CONCAT, "Concat") X(SPLIT, "Split") X(SLICE, "Slice") \
-	X(RESHAPE, "Reshape") X(FLATTEN, "Flatten") X(TRANSPOSE, "Transpose") X(SQUEEZE, "Squeeze") \
-	X(UNSQUEEZE, "Unsqueeze") X(PAD, "Pad") X(IDENTITY, "Identity") X(DROPOUT, "Dropout") \
-	X(CAST, "Cast") X(SHAPE, "Shape") X(GATHER, "Gather") X(CONSTANTOFSHAPE, "ConstantOfShape") \
-	X(RANGE, "Range") X(EXPAND, "Expand")
-
-enum sl_op {
-#define SL_X(name, onnx) SL_OP_##name,
-	SL_OP_MAP(SL_X)
-#undef SL_X
-	SL_OP_COUNT
 };
 
 enum { SL_ATTR_INTS = 8 };
@@ -122,7 +102,6 @@ const struct sl_attr *sl_node_attr(const struct sl_node *n, const char *name); /
 
 int64_t sl_shape_count(const struct sl_shape *s); /* elements; -1 when open or over 2^40 */
 bool sl_shape_is_same(const struct sl_shape *a, const struct sl_shape *b);
-const char *sl_op_name(enum sl_op op);            /* ONNX's */
 
 /* Order, arity, attributes, types, cycles, dangling values, sizes. INVALID names the node. */
 enum sl_status sl_graph_check(const struct sl_graph *g, struct sl_err *err);

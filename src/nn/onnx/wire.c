@@ -65,7 +65,7 @@ static void *counted_alloc(void *arg, size_t size)
 	if (size > w->room - w->used)
 		return NULL;
 	w->used += size;
-	return malloc(SL_MAX(size, 1));
+	return sl_alloc(SL_MAX(size, 1));
 }
 
 static void counted_free(void *arg, void *p)
