@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "dataset/segments.h"
+#include "dataset_fixture.h"
+#include "harness.h"
+#include "role/curator.h"
+#include <stdio.h>
+
+static struct sl_curator *open_curator(struct fixture *f)
+{
+	struct sl_curator *c;
+	struct sl_err err;
+	CHECK_OK(sl_curator_new(f->cfg, &f->st, &c, &err));
+	return c;
+}
+
+static void turn(struct sl_curator *c)
+{
+	struct sl_err err;
+	CHECK_OK(sl_curator_turn(c, sl_deadline_ms(200), &err));
+}
+
+struct seen {
+	int rows, pictures, times[2000];
+};
+
+static enum sl_status count_row(const struct sl_shard_row *row, void *arg, struct sl_err *err)
+{
+	struct seen *s = arg;
+	SL_AUTOJSON json_t *v = NULL;
+	struct sl_label l;
+	CHECK(sl_json_parse(row->json, "row", &v, err) == SL_OK);
+	CHECK(sl_row_parse(v, "row", &l, err) == SL_OK);
+	s->rows++;
+	s->pictures += row->jpeg.len > 0;
+	CHECK(l.position >= 0 && l.position < 2000);
+	s->times[l.position]++;
+	return SL_OK;
+}
+
+/* Every position once; entries tile the partition. */
+static struct seen read_all(struct fixture *f, struct sl_segments *all)
+{
+	static struct seen s;
+	struct sl_err err;
+	int64_t next = 0;
+	s = (struct seen){0};
+	CHECK_OK(sl_segments_list(f->st.artifacts, all, &err));
+	for (int i = 0; i < all->n; i++) {
+		SL_AUTO(sl_buf_done) struct sl_buf tar = {0};
+		CHECK_EQ(all->segment[i].first, next);
+		next = all->segment[i].last + 1;
+		if (!all->segment[i].rows)
+			continue;
+		CHECK_OK(sl_shard_fetch(f->st.artifacts, sl_segment_path, all->segment[i].sha256, &tar, &err));
+		CHECK_OK(sl_shard_each(sl_buf_slice(&tar), count_row, &s, &err));
+	}
+	for (int i = 0; i < 2000; i++)
+		CHECK(s.times[i] <= 1);
+	return s;
+}
+
+static void label_many(struct fixture *f, int from, int to)
+{
+	for (int i = from; i < to; i++) {
+		fixture_crop(f, i);
+		fixture_label(f, i, i % 5, "model");
+	}
+}
+
+TEST(curate, stores_at_the_batch_and_after_the_linger)
+{
+	struct fixture f = fixture_open();
+	struct sl_segments all;
+	fixture_set(&f, "curate.batch", "10");
+	fixture_set(&f, "curate.linger_ms", "3600000");
+	label_many(&f, 0, 25);
+	struct sl_curator *c = open_curator(&f);
+	for (int i = 0; i < 3; i++)
+		turn(c);
+	CHECK_EQ(sl_curator_counts(c).segments, 2); /* five wait for more */
+	struct sl_err err;
+	CHECK_OK(sl_curator_flush(c, &err));
+	CHECK_EQ(sl_curator_counts(c).rows, 25);
+	struct seen s = read_all(&f, &all);
+	CHECK_EQ(all.n, 3);
+	CHECK_EQ(s.rows, 25);
+	CHECK_EQ(s.pictures, 25);
+	sl_segments_done(&all);
+	sl_curator_free(c);
+	fixture_close(&f);
+}
+
+TEST(curate, goes_on_where_the_entries_say_not_the_offset)
+{
+	struct fixture f = fixture_open();
+	struct sl_segments all;
+	fixture_set(&f, "curate.batch", "4");
+	label_many(&f, 0, 12);
+	struct sl_curator *c = open_curator(&f);
+	turn(c);
+	sl_curator_free(c);
+	/* As if the process had died after the entry and before the commit: an entry more. */
+	struct sl_segment g = {.first = 4, .last = 6, .missing = json_array(), .bad = json_array()};
+	struct sl_err err;
+	CHECK_OK(sl_segments_store(f.st.artifacts, &g, sl_slice("", 0), &err));
+	sl_segment_done(&g);
+	fixture_curate(&f);
+	struct seen s = read_all(&f, &all);
+	CHECK_EQ(s.rows, 9);
+	CHECK_EQ(s.times[5], 0);
+	CHECK_EQ(s.times[7], 1);
+	sl_segments_done(&all);
+	fixture_close(&f);
+}
+
+TEST(curate, one_that_is_late_loses_and_goes_on_behind)
+{
+	struct fixture f = fixture_open();
+	struct sl_segments all;
+	struct sl_err err;
+	fixture_set(&f, "curate.linger_ms", "3600000");
+	label_many(&f, 0, 8);
+	struct sl_curator *c = open_curator(&f);
+	turn(c); /* has all eight, stored none */
+	struct sl_segment g = {.first = 0, .last = 2, .missing = json_array(), .bad = json_array()};
+	CHECK_OK(sl_segments_store(f.st.artifacts, &g, sl_slice("", 0), &err));
+	sl_segment_done(&g);
+	CHECK_OK(sl_curator_flush(c, &err));
+	CHECK_EQ(sl_curator_counts(c).lost, 1);
+	CHECK_EQ(sl_curator_counts(c).rows, 5);
+	struct seen s = read_all(&f, &all);
+	CHECK_EQ(s.rows, 5);
+	sl_segments_done(&all);
+	sl_curator_free(c);
+	fixture_close(&f);
+}
+
+TEST(curate, a_label_without_its_crop_is_kept_and_named)
+{
+	struct fixture f = fixture_open();
+	struct sl_segments all;
+	label_many(&f, 0, 3);
+	fixture_label(&f, 50, 1, "votes"); /* no crop */
+	fixture_curate(&f);
+	struct seen s = read_all(&f, &all);
+	char key[SL_KEY];
+	fixture_key(50, key);
+	CHECK_EQ(s.rows, 4);
+	CHECK_EQ(s.pictures, 3);
+	int missing = 0;
+	for (int i = 0; i < all.n; i++)
+		for (size_t k = 0; k < json_array_size(all.segment[i].missing); k++) {
+			CHECK_STR(json_string_value(json_array_get(all.segment[i].missing, k)), key);
+			missing++;
+		}
+	CHECK_EQ(missing, 1);
+	sl_segments_done(&all);
+	fixture_close(&f);
+}
+
+TEST(curate, what_is_no_label_is_written_down_not_dropped)
+{
+	struct fixture f = fixture_open();
+	struct sl_segments all;
+	struct sl_err err;
+	label_many(&f, 0, 2);
+	CHECK_OK(sl_log_append(f.st.log, "labels", "k", sl_slice_str("not json"), SL_FOREVER, &err));
+	CHECK_OK(sl_log_append(f.st.log, "labels", "k", sl_slice_str("{\"v\":9}"), SL_FOREVER, &err));
+	label_many(&f, 2, 4);
+	fixture_curate(&f);
+	struct seen s = read_all(&f, &all);
+	int skipped = 0;
+	size_t bad = 0;
+	for (int i = 0; i < all.n; i++) {
+		skipped += all.segment[i].skipped;
+		bad += json_array_size(all.segment[i].bad);
+	}
+	CHECK_EQ(s.rows, 4);
+	CHECK_EQ(skipped, 2);
+	CHECK_EQ(bad, 2);
+	sl_segments_done(&all);
+	fixture_close(&f);
+}
+
+TEST(curate, labels_that_are_no_class_are_rows_too)
+{
+	struct fixture f = fixture_open();
+	struct sl_segments all;
+	fixture_crop(&f, 1);
+	fixture_label(&f, 1, -1, "votes");
+	fixture_curate(&f);
+	CHECK_EQ(read_all(&f, &all).rows, 1);
+	sl_segments_done(&all);
+	fixture_close(&f);
+}
