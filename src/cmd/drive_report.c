@@ -77,7 +77,11 @@ void drive_progress(struct sl_drive *d, bool last)
 		fprintf(stderr, "\r%*s\r", width, "");
 		return;
 	}
-	snprintf(line, sizeof(line), "%4.0f s %7lld ok %5lld no %6.1f/s  p50 %.0f  p99 %.0f ms%s%lld%s", s,
+	if (width < 60)
+		snprintf(line, sizeof(line), "%.0fs %lld ok %lld no %.1f/s p99 %.0fms", s, (long long)d->tally.answered,
+			(long long)failed_of(d), (double)d->tally.answered / SL_MAX(s, 1e-3), drive_times_ms(&d->tally.call, 0.99));
+	else
+		snprintf(line, sizeof(line), "%4.0f s %7lld ok %5lld no %6.1f/s  p50 %.0f  p99 %.0f ms%s%lld%s", s,
 		(long long)d->tally.answered, (long long)failed_of(d), (double)d->tally.answered / SL_MAX(s, 1e-3),
 		drive_times_ms(&d->tally.call, 0.5), drive_times_ms(&d->tally.call, 0.99), d->votes ? "  waited " : "  ",
 		(long long)(d->votes ? d->tally.empty : d->tally.signs), d->votes ? "" : " signs");
