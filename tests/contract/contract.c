@@ -41,23 +41,23 @@ static const char *dir(void)
 }
 
 const struct sl_backend sl_backends_log[] = {
-	{.name = "mem", .url = mem, .parted = mem_parted},
-	{.name = "sqlite", .url = sqlite, .parted = sqlite_parted, .lasts = true, .shared = true},
+	{.name = "mem", .clock = sl_clock_fake, .url = mem, .parted = mem_parted},
+	{.name = "sqlite", .clock = sl_clock_fake, .url = sqlite, .parted = sqlite_parted, .lasts = true, .shared = true},
 	{0},
 };
 const struct sl_backend sl_backends_crops[] = {
-	{.name = "mem", .url = mem},
-	{.name = "sqlite", .url = sqlite, .lasts = true, .shared = true},
+	{.name = "mem", .clock = sl_clock_fake, .url = mem},
+	{.name = "sqlite", .clock = sl_clock_fake, .url = sqlite, .lasts = true, .shared = true},
 	{0},
 };
 const struct sl_backend sl_backends_reviews[] = {
-	{.name = "mem", .url = mem},
-	{.name = "sqlite", .url = sqlite, .lasts = true, .shared = true},
+	{.name = "mem", .clock = sl_clock_fake, .url = mem},
+	{.name = "sqlite", .clock = sl_clock_fake, .url = sqlite, .lasts = true, .shared = true},
 	{0},
 };
 const struct sl_backend sl_backends_artifacts[] = {
-	{.name = "mem", .url = mem},
-	{.name = "dir", .url = dir, .lasts = true, .shared = true},
+	{.name = "mem", .clock = sl_clock_fake, .url = mem},
+	{.name = "dir", .clock = sl_clock_fake, .url = dir, .lasts = true, .shared = true},
 	{0},
 };
 

@@ -21,6 +21,8 @@ struct sl_backend {
 	/* The URL of a store of this test's own; NULL after SKIP. Reopened by the same URL. */
 	const char *(*url)(void);
 	const char *(*parted)(void); /* log: with 4 partitions a topic */
+	/* Leases and members see this time from now on (later than before, but for the first call). */
+	void (*clock)(int64_t now_ms);
 };
 
 extern const struct sl_backend sl_backends_log[], sl_backends_crops[], sl_backends_reviews[], sl_backends_artifacts[];

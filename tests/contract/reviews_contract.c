@@ -61,7 +61,7 @@ static enum sl_status cast(struct sl_reviews *r, const char *key, const char *vo
 CONTRACT(reviews, what_is_added_comes_back)
 {
 	struct sl_err err;
-	sl_clock_fake(NOW_MS);
+	b->clock(NOW_MS);
 	struct sl_reviews *r = open_reviews(b, 10);
 	add(r, 0, 3);
 	add(r, 1, 4); /* three of them again */
@@ -94,7 +94,7 @@ CONTRACT(reviews, what_is_added_comes_back)
 CONTRACT(reviews, six_of_ten_decide_and_wait_in_the_outbox)
 {
 	struct sl_err err;
-	sl_clock_fake(NOW_MS);
+	b->clock(NOW_MS);
 	struct sl_reviews *r = open_reviews(b, 10);
 	struct sl_verdict v;
 	struct sl_review out[4];
@@ -124,4 +124,784 @@ CONTRACT(reviews, six_of_ten_decide_and_wait_in_the_outbox)
 		CHECK_EQ(n, 0);
 	}
 	sl_reviews_close(r);
+}
+
+CONTRACT(reviews, rules_refuse_with_a_reason)
+{
+	struct sl_err err;
+	b->clock(NOW_MS);
+	struct sl_reviews *r = open_reviews(b, 3);
+	struct sl_verdict v;
+	struct sl_vote two = vote_of("ann", "a2", 5), bad = vote_of("a b", "x", 1), bad_id = vote_of("ann", "", 1);
+	add(r, 0, 1);
+	CHECK_STATUS(cast(r, "none", "ann", "a1", 5, &v), SL_NOT_FOUND);
+	CHECK_STATUS(cast(r, "key0000", "ann", "a1", 5, &v), SL_OK);
+	CHECK_STATUS(sl_reviews_vote(r, "key0000", &two, &v, &err), SL_CONFLICT);
+	CHECK(strstr(err.text, "has voted"));
+	CHECK_STATUS(sl_reviews_vote(r, "key0000", &bad, &v, &err), SL_INVALID);
+	CHECK_STATUS(sl_reviews_vote(r, "key0000", &bad_id, &v, &err), SL_INVALID);
+	CHECK_STATUS(sl_reviews_undo(r, "key0000", "bob", &v, &err), SL_CONFLICT);
+	CHECK_STATUS(sl_reviews_undo(r, "none", "bob", &v, &err), SL_NOT_FOUND);
+	CHECK_STATUS(cast(r, "key0000", "bob", "b1", 5, &v), SL_OK);
+	CHECK_EQ(v.state, SL_REVIEW_DECIDED);
+	CHECK_STATUS(sl_reviews_undo(r, "key0000", "bob", &v, &err), SL_CONFLICT);
+	CHECK_STATUS(sl_reviews_vote(r, "key0000", &two, &v, &err), SL_CONFLICT);
+	CHECK(strstr(err.text, "decided"));
+	struct sl_review got[1];
+	int n;
+	CHECK_STATUS(sl_reviews_lease(r, "ann", 0, got, &n, &err), SL_INVALID);
+	CHECK_STATUS(sl_reviews_lease(r, "ann", SL_LEASE_MAX + 1, got, &n, &err), SL_INVALID);
+	CHECK_STATUS(sl_reviews_lease(r, "", 1, got, &n, &err), SL_INVALID);
+	sl_reviews_close(r);
+}
+
+CONTRACT(reviews, the_same_vote_id_has_the_same_answer_for_ever)
+{
+	struct sl_err err;
+	b->clock(NOW_MS);
+	struct sl_reviews *r = open_reviews(b, 10);
+	struct sl_verdict first, v;
+	struct sl_review_stats st;
+	add(r, 0, 1);
+	CHECK_STATUS(cast(r, "key0000", "ann", "a1", 5, &first), SL_OK);
+	CHECK_STATUS(cast(r, "key0000", "bob", "a1", 4, &v), SL_OK); /* an id is its voter's own */
+	CHECK_STATUS(cast(r, "key0000", "ann", "a1", 5, &v), SL_OK);
+	CHECK_EQ(v.votes, first.votes);
+	CHECK_STATUS(cast(r, "key0000", "ann", "a1", 6, &v), SL_CONFLICT); /* another choice under the same id */
+	CHECK_OK(sl_reviews_undo(r, "key0000", "ann", &v, &err));
+	CHECK_EQ(v.votes, 1);
+	/* A retry that comes late must not bring the vote back. */
+	CHECK_STATUS(cast(r, "key0000", "ann", "a1", 5, &v), SL_OK);
+	CHECK_EQ(v.votes, 1);
+	CHECK_OK(sl_reviews_stats(r, &st, &err));
+	CHECK_EQ(st.votes, 1);
+	CHECK_STATUS(cast(r, "key0000", "ann", "a2", 6, &v), SL_OK);
+	CHECK_EQ(v.votes, 2);
+	for (int i = 0; i < 5; i++) {
+		char voter[8];
+		snprintf(voter, sizeof(voter), "v%d", i);
+		CHECK_STATUS(cast(r, "key0000", voter, "x", 6, &v), SL_OK);
+	}
+	CHECK_EQ(v.state, SL_REVIEW_DECIDED);
+	CHECK_STATUS(cast(r, "key0000", "ann", "a2", 6, &v), SL_OK); /* after the verdict too */
+	CHECK_EQ(v.state, SL_REVIEW_OPEN);
+	CHECK_EQ(v.votes, 2);
+	CHECK_STATUS(cast(r, "key0000", "v4", "x", 6, &v), SL_OK);
+	CHECK_EQ(v.state, SL_REVIEW_DECIDED);
+	struct sl_review out[4];
+	int n;
+	CHECK_OK(sl_reviews_pending_out(r, 4, out, &n, &err));
+	CHECK_EQ(n, 1);
+	CHECK_OK(sl_reviews_stats(r, &st, &err));
+	CHECK_EQ(st.votes, 7);
+	CHECK_EQ(st.decided, 1);
+	CHECK_EQ(st.open, 0);
+	sl_reviews_close(r);
+}
+
+CONTRACT(reviews, a_tie_waits_for_an_expert_and_an_undo_opens_it)
+{
+	struct sl_err err;
+	b->clock(NOW_MS);
+	struct sl_reviews *r = open_reviews(b, 2);
+	struct sl_verdict v;
+	struct sl_review_stats st;
+	char keys[4][SL_KEY];
+	int n;
+	add(r, 0, 3);
+	CHECK_STATUS(cast(r, "key0001", "ann", "1", 5, &v), SL_OK);
+	CHECK_STATUS(cast(r, "key0001", "bob", "1", 4, &v), SL_OK);
+	CHECK_EQ(v.state, SL_REVIEW_TIE);
+	CHECK_STATUS(cast(r, "key0001", "cem", "1", 4, &v), SL_CONFLICT);
+	CHECK_OK(sl_reviews_scan(r, SL_REVIEW_TIE, "", 4, keys, &n, &err));
+	CHECK_EQ(n, 1);
+	CHECK_STR(keys[0], "key0001");
+	CHECK_OK(sl_reviews_undo(r, "key0001", "bob", &v, &err));
+	CHECK_EQ(v.state, SL_REVIEW_OPEN);
+	CHECK_OK(sl_reviews_scan(r, SL_REVIEW_TIE, "", 4, keys, &n, &err));
+	CHECK_EQ(n, 0);
+	CHECK_STATUS(cast(r, "key0001", "bob", "2", 4, &v), SL_OK);
+	CHECK_OK(sl_reviews_stats(r, &st, &err));
+	CHECK_EQ(st.tie, 1);
+	CHECK_EQ(st.open, 2);
+	struct sl_vote expert = vote_of("eva", "1", SL_CHOICE_NOT_A_SIGN);
+	expert.expert = true;
+	CHECK_OK(sl_reviews_vote(r, "key0001", &expert, &v, &err));
+	CHECK_EQ(v.state, SL_REVIEW_DECIDED);
+	CHECK(v.by_expert);
+	CHECK_EQ(v.choice, SL_CHOICE_NOT_A_SIGN);
+	CHECK_EQ(v.votes, 2);
+	CHECK_EQ(v.agree, 0);
+	CHECK_OK(sl_reviews_vote(r, "key0000", &expert, &v, &err)); /* an open one as well */
+	CHECK_EQ(v.state, SL_REVIEW_DECIDED);
+	struct sl_review got;
+	struct sl_vote votes[SL_VOTES_MAX];
+	CHECK_OK(sl_reviews_get(r, "key0001", &got, votes, &n, &err));
+	CHECK_EQ(n, 3);
+	CHECK_STR(votes[2].voter, "eva");
+	CHECK(votes[2].expert && !votes[1].expert);
+	CHECK(got.verdict.by_expert);
+	CHECK_EQ(sl_verdict_of(votes, n, got.cap).choice, SL_CHOICE_NOT_A_SIGN);
+	sl_reviews_close(r);
+}
+
+CONTRACT(reviews, the_vote_log_tells_the_whole_story)
+{
+	struct sl_err err;
+	b->clock(NOW_MS);
+	struct sl_reviews *r = open_reviews(b, 10);
+	struct sl_verdict v;
+	struct sl_vote_line line[8];
+	int n;
+	add(r, 0, 2);
+	CHECK_STATUS(cast(r, "key0000", "ann", "1", 5, &v), SL_OK);
+	CHECK_STATUS(cast(r, "key0001", "ann", "2", SL_CHOICE_OTHER, &v), SL_OK);
+	CHECK_OK(sl_reviews_undo(r, "key0000", "ann", &v, &err));
+	CHECK_STATUS(cast(r, "key0000", "ann", "1", 5, &v), SL_OK); /* a retry leaves no line */
+	b->clock(NOW_MS + 5);
+	CHECK_STATUS(cast(r, "key0000", "ann", "3", 6, &v), SL_OK);
+	CHECK_OK(sl_reviews_votes(r, 0, 8, line, &n, &err));
+	CHECK_EQ(n, 4);
+	CHECK_STR(line[0].key, "key0000");
+	CHECK_STR(line[0].vote.id, "1");
+	CHECK(!line[0].undo && line[2].undo && !line[3].undo);
+	CHECK_STR(line[2].key, "key0000");
+	CHECK_EQ(line[2].vote.choice, 5);
+	CHECK_EQ(line[1].vote.choice, SL_CHOICE_OTHER);
+	CHECK_EQ(line[3].vote.time_ms, NOW_MS + 5);
+	CHECK(line[0].seq < line[1].seq && line[1].seq < line[2].seq && line[2].seq < line[3].seq);
+	CHECK_OK(sl_reviews_votes(r, line[1].seq, 1, line, &n, &err));
+	CHECK_EQ(n, 1);
+	CHECK(line[0].undo);
+	int64_t all, decided, agreed;
+	CHECK_OK(sl_reviews_voter(r, "ann", &all, &decided, &agreed, &err));
+	CHECK_EQ(all, 2);
+	CHECK_EQ(decided, 0);
+	CHECK_OK(sl_reviews_voter(r, "nobody", &all, &decided, &agreed, &err));
+	CHECK_EQ(all + decided + agreed, 0);
+	sl_reviews_close(r);
+}
+
+CONTRACT(reviews, a_voter_sees_how_often_she_agreed)
+{
+	struct sl_err err;
+	struct sl_reviews *r = open_reviews(b, 3);
+	struct sl_verdict v;
+	int64_t all, decided, agreed;
+	add(r, 0, 3);
+	CHECK_STATUS(cast(r, "key0000", "ann", "1", 5, &v), SL_OK);
+	CHECK_STATUS(cast(r, "key0000", "bob", "1", 6, &v), SL_OK);
+	CHECK_STATUS(cast(r, "key0000", "cem", "1", 6, &v), SL_OK);
+	CHECK_STATUS(cast(r, "key0001", "ann", "1", 2, &v), SL_OK);
+	CHECK_STATUS(cast(r, "key0001", "bob", "1", 2, &v), SL_OK);
+	CHECK_STATUS(cast(r, "key0002", "ann", "1", 2, &v), SL_OK);
+	CHECK_OK(sl_reviews_voter(r, "ann", &all, &decided, &agreed, &err));
+	CHECK_EQ(all, 3);
+	CHECK_EQ(decided, 2);
+	CHECK_EQ(agreed, 1);
+	CHECK_OK(sl_reviews_voter(r, "bob", &all, &decided, &agreed, &err));
+	CHECK_EQ(all, 2);
+	CHECK_EQ(agreed, 2);
+	sl_reviews_close(r);
+}
+
+CONTRACT(reviews, positions_go_with_their_effect)
+{
+	struct sl_err err;
+	struct sl_reviews *r = open_reviews(b, 10);
+	struct sl_review v = {.cap = 4};
+	struct sl_origin from = {"intake", 0, 6};
+	struct sl_review_stats st;
+	int64_t at;
+	CHECK_OK(sl_reviews_position(r, "intake", 0, &at, &err));
+	CHECK_EQ(at, -1);
+	strcpy(v.key, "a");
+	CHECK_OK(sl_reviews_add(r, &v, 1, &from, &err));
+	strcpy(v.key, "b");
+	CHECK_OK(sl_reviews_add(r, &v, 1, &from, &err)); /* at the same position: skipped */
+	from.position = 3;
+	CHECK_OK(sl_reviews_add(r, &v, 1, &from, &err)); /* before it: skipped */
+	CHECK_STATUS(sl_reviews_get(r, "b", &v, NULL, NULL, &err), SL_NOT_FOUND);
+	from.partition = 1;
+	CHECK_OK(sl_reviews_add(r, &v, 1, &from, &err)); /* another partition */
+	from = (struct sl_origin){"intake", 0, 9};
+	CHECK_OK(sl_reviews_add(r, NULL, 0, &from, &err)); /* nothing to add: the position still moves */
+	CHECK_OK(sl_reviews_position(r, "intake", 0, &at, &err));
+	CHECK_EQ(at, 9);
+	CHECK_OK(sl_reviews_position(r, "intake", 1, &at, &err));
+	CHECK_EQ(at, 3);
+	CHECK_OK(sl_reviews_position(r, "other", 0, &at, &err));
+	CHECK_EQ(at, -1);
+	CHECK_OK(sl_reviews_stats(r, &st, &err));
+	CHECK_EQ(st.open, 2);
+	CHECK_OK(sl_reviews_get(r, "b", &v, NULL, NULL, &err));
+	CHECK_EQ(v.cap, 4);
+	sl_reviews_close(r);
+}
+
+CONTRACT(reviews, scan_walks_keys_in_order)
+{
+	struct sl_err err;
+	struct sl_reviews *r = open_reviews(b, 1);
+	struct sl_verdict v;
+	char keys[8][SL_KEY], after[SL_KEY] = "";
+	int n, seen = 0;
+	add(r, 10, 10);
+	add(r, 0, 10);
+	CHECK_STATUS(cast(r, "key0005", "ann", "1", 5, &v), SL_OK);
+	CHECK_STATUS(cast(r, "key0015", "ann", "1", 5, &v), SL_OK);
+	do {
+		CHECK_OK(sl_reviews_scan(r, -1, after, 8, keys, &n, &err));
+		for (int i = 0; i < n; i++) {
+			char want[SL_KEY];
+			snprintf(want, sizeof(want), "key%04d", seen++);
+			CHECK_STR(keys[i], want);
+		}
+		if (n > 0)
+			strcpy(after, keys[n - 1]);
+	} while (n == 8);
+	CHECK_EQ(seen, 20);
+	CHECK_OK(sl_reviews_scan(r, SL_REVIEW_DECIDED, "", 8, keys, &n, &err));
+	CHECK_EQ(n, 2);
+	CHECK_STR(keys[0], "key0005");
+	CHECK_OK(sl_reviews_scan(r, SL_REVIEW_DECIDED, "key0005", 8, keys, &n, &err));
+	CHECK_EQ(n, 1);
+	CHECK_OK(sl_reviews_scan(r, SL_REVIEW_OPEN, "key0004", 1, keys, &n, &err));
+	CHECK_STR(keys[0], "key0006");
+	sl_reviews_close(r);
+}
+
+/* ---- leases ---- */
+
+static int lease(struct sl_reviews *r, const char *voter, int n, struct sl_review *ret)
+{
+	struct sl_err err;
+	int got;
+	CHECK_OK(sl_reviews_lease(r, voter, n, ret, &got, &err));
+	return got;
+}
+
+CONTRACT(reviews, leases_go_to_most_votes_then_the_oldest)
+{
+	b->clock(NOW_MS);
+	struct sl_reviews *r = open_reviews(b, 10);
+	struct sl_verdict v;
+	struct sl_review got[SL_LEASE_MAX];
+	add(r, 20, 2);
+	add(r, 0, 4);
+	CHECK_STATUS(cast(r, "key0002", "bob", "1", 5, &v), SL_OK);
+	CHECK_STATUS(cast(r, "key0003", "bob", "1", 5, &v), SL_OK);
+	CHECK_STATUS(cast(r, "key0003", "cem", "1", 5, &v), SL_OK);
+	CHECK_EQ(lease(r, "ann", SL_LEASE_MAX, got), 6);
+	static const char *const want[] = {"key0003", "key0002", "key0020", "key0021", "key0000", "key0001"};
+	for (int i = 0; i < 6; i++) {
+		CHECK_STR(got[i].key, want[i]);
+		CHECK_EQ(got[i].lease_until_ms, NOW_MS + 120000);
+	}
+	CHECK_EQ(got[0].verdict.votes, 2);
+	CHECK_STR(got[0].bundle, "b1");
+	CHECK_EQ(lease(r, "bob", SL_LEASE_MAX, got), 4); /* not the two she voted on */
+	CHECK_STR(got[0].key, "key0020");
+	sl_reviews_close(r);
+}
+
+CONTRACT(reviews, asking_again_gives_the_live_leases_first)
+{
+	struct sl_err err;
+	b->clock(NOW_MS);
+	struct sl_reviews *r = open_reviews(b, 10);
+	struct sl_verdict v;
+	struct sl_review a[3], again[3];
+	struct sl_review_stats st;
+	add(r, 0, 10);
+	CHECK_EQ(lease(r, "ann", 2, a), 2);
+	b->clock(NOW_MS + 1000);
+	CHECK_EQ(lease(r, "ann", 1, again), 1);
+	CHECK(!strcmp(again[0].key, a[0].key) || !strcmp(again[0].key, a[1].key));
+	CHECK_EQ(again[0].lease_until_ms, NOW_MS + 121000);
+	CHECK_EQ(lease(r, "ann", 3, again), 3);
+	CHECK(strcmp(again[2].key, a[0].key) && strcmp(again[2].key, a[1].key));
+	CHECK_OK(sl_reviews_stats(r, &st, &err));
+	CHECK_EQ(st.leases, 3);
+	CHECK_STATUS(cast(r, a[0].key, "ann", "1", 5, &v), SL_OK); /* a vote ends the lease */
+	CHECK_OK(sl_reviews_stats(r, &st, &err));
+	CHECK_EQ(st.leases, 2);
+	CHECK_EQ(lease(r, "ann", 3, again), 3);
+	for (int i = 0; i < 3; i++)
+		CHECK(strcmp(again[i].key, a[0].key));
+	CHECK_OK(sl_reviews_undo(r, a[0].key, "ann", &v, &err)); /* and after an undo it is hers to vote on again */
+	CHECK_EQ(lease(r, "bob", 1, again), 1);
+	CHECK_STATUS(cast(r, a[0].key, "ann", "2", 5, &v), SL_OK);
+	sl_reviews_close(r);
+}
+
+CONTRACT(reviews, an_undone_vote_can_be_leased_again)
+{
+	struct sl_err err;
+	struct sl_reviews *r = open_reviews(b, 10);
+	struct sl_verdict v;
+	struct sl_review got[2];
+	add(r, 0, 1);
+	CHECK_EQ(lease(r, "ann", 1, got), 1);
+	CHECK_STATUS(cast(r, "key0000", "ann", "1", 5, &v), SL_OK);
+	CHECK_EQ(lease(r, "ann", 1, got), 0);
+	CHECK_OK(sl_reviews_undo(r, "key0000", "ann", &v, &err));
+	CHECK_EQ(lease(r, "ann", 1, got), 1);
+	sl_reviews_close(r);
+}
+
+CONTRACT(reviews, leases_and_votes_never_pass_the_cap)
+{
+	struct sl_err err;
+	b->clock(NOW_MS);
+	struct sl_reviews *r = open_reviews(b, 3);
+	struct sl_verdict v;
+	struct sl_review got[2];
+	struct sl_vote no_room = vote_of("eve", "1", 5), expert = vote_of("eva", "1", 1);
+	expert.expert = true;
+	add(r, 0, 1);
+	CHECK_EQ(lease(r, "ann", 1, got), 1);
+	CHECK_EQ(lease(r, "bob", 1, got), 1);
+	CHECK_STATUS(cast(r, "key0000", "cem", "1", 5, &v), SL_OK); /* no lease, but a free place */
+	CHECK_EQ(lease(r, "dan", 1, got), 0);
+	CHECK_STATUS(sl_reviews_vote(r, "key0000", &no_room, &v, &err), SL_CONFLICT);
+	CHECK(strstr(err.text, "taken"));
+	CHECK_STATUS(cast(r, "key0000", "ann", "1", 6, &v), SL_OK);
+	CHECK_EQ(lease(r, "dan", 1, got), 0); /* bob still holds the third place */
+	CHECK_OK(sl_reviews_vote(r, "key0000", &expert, &v, &err)); /* an expert needs none */
+	CHECK_EQ(v.state, SL_REVIEW_DECIDED);
+	CHECK_STATUS(cast(r, "key0000", "bob", "1", 6, &v), SL_CONFLICT);
+	struct sl_review_stats st;
+	CHECK_OK(sl_reviews_stats(r, &st, &err));
+	CHECK_EQ(st.leases, 0); /* the verdict ended bob's lease */
+	sl_reviews_close(r);
+}
+
+CONTRACT(reviews, an_expired_lease_frees_its_place)
+{
+	struct sl_err err;
+	b->clock(NOW_MS);
+	struct sl_reviews *r = open_reviews(b, 2);
+	struct sl_verdict v;
+	struct sl_review got[4];
+	struct sl_review_stats st;
+	int n;
+	add(r, 0, 2);
+	CHECK_EQ(lease(r, "ann", 1, got), 1);
+	CHECK_EQ(lease(r, "bob", 1, got), 1);
+	CHECK_STR(got[0].key, "key0000");
+	b->clock(NOW_MS + 119999);
+	CHECK_EQ(lease(r, "cem", 4, got), 1);
+	CHECK_STR(got[0].key, "key0001");
+	CHECK_OK(sl_reviews_expire(r, &n, &err));
+	CHECK_EQ(n, 0);
+	b->clock(NOW_MS + 120000);
+	CHECK_OK(sl_reviews_stats(r, &st, &err));
+	CHECK_EQ(st.leases, 1);
+	CHECK_STATUS(cast(r, "key0000", "ann", "1", 5, &v), SL_OK); /* late, but there is room */
+	CHECK_EQ(lease(r, "dan", 4, got), 2);
+	CHECK_STR(got[0].key, "key0000");
+	CHECK_STATUS(cast(r, "key0000", "bob", "1", 5, &v), SL_CONFLICT); /* late, and dan has the place */
+	b->clock(NOW_MS + 1000000);
+	CHECK_OK(sl_reviews_expire(r, &n, &err));
+	CHECK_EQ(n, 3);
+	CHECK_OK(sl_reviews_expire(r, &n, &err));
+	CHECK_EQ(n, 0);
+	CHECK_STATUS(cast(r, "key0000", "bob", "1", 5, &v), SL_OK);
+	CHECK_EQ(v.state, SL_REVIEW_DECIDED);
+	sl_reviews_close(r);
+}
+
+CONTRACT(reviews, a_voter_past_thousands_gets_the_next_one)
+{
+	struct sl_reviews *r = open_reviews(b, 10);
+	struct sl_verdict v;
+	struct sl_review got[1];
+	add(r, 0, 3000);
+	for (int i = 0; i < 300; i++) {
+		char want[SL_KEY];
+		snprintf(want, sizeof(want), "key%04d", i);
+		CHECK_EQ(lease(r, "ann", 1, got), 1);
+		CHECK_STR(got[0].key, want);
+		CHECK_STATUS(cast(r, got[0].key, "ann", "1", 5, &v), SL_OK);
+	}
+	CHECK_EQ(lease(r, "bob", 1, got), 1);
+	CHECK_STR(got[0].key, "key0000"); /* most votes first */
+	sl_reviews_close(r);
+}
+
+/* ---- concurrency ---- */
+
+enum { THREADS = 16, VOTERS = 48, REVIEWS = 60, CAP = 5 };
+
+struct crowd {
+	struct sl_reviews *r;
+	_Atomic int answered, undone;
+	const char *tag; /* begins the voters' names */
+};
+
+/* What a voter would choose: reviews differ, some are ties, most are decided. */
+static int choice_of(const char *key, int voter)
+{
+	return (atoi(key + 3) + voter) % 3 ? 1 : 2 + voter % 2;
+}
+
+static enum sl_status until_sure(struct sl_reviews *r, const char *key, const struct sl_vote *v, struct sl_verdict *ret)
+{
+	enum sl_status s;
+	do
+		s = sl_reviews_vote(r, key, v, ret, NULL);
+	while (s == SL_TIMEOUT);
+	return s;
+}
+
+/* Leases and votes until nothing is left; every fourth vote without a lease, every fifth taken back. */
+static void vote_in_crowd(int i, void *arg)
+{
+	struct crowd *t = arg;
+	struct sl_verdict v;
+	for (int voter = i; voter < VOTERS; voter += THREADS) {
+		char name[32];
+		snprintf(name, sizeof(name), "%s%d", t->tag, voter);
+		for (int round = 0; round < 3 * REVIEWS; round++) {
+			struct sl_review got[3];
+			int n = 0;
+			enum sl_status s = sl_reviews_lease(t->r, name, 1 + round % 3, got, &n, NULL);
+			if (s == SL_TIMEOUT)
+				continue;
+			CHECK_EQ(s, SL_OK);
+			if (!n)
+				break;
+			if (round % 4 == 0)
+				snprintf(got[0].key, sizeof(got[0].key), "key%04d", (round * 7 + voter) % REVIEWS);
+			char id[16];
+			snprintf(id, sizeof(id), "r%d", round);
+			struct sl_vote vote = vote_of(name, id, choice_of(got[0].key, voter));
+			s = until_sure(t->r, got[0].key, &vote, &v);
+			CHECK(s == SL_OK || s == SL_CONFLICT);
+			t->answered += s == SL_OK;
+			if (s != SL_OK || round % 5)
+				continue;
+			s = sl_reviews_undo(t->r, got[0].key, name, &v, NULL);
+			CHECK(s == SL_OK || s == SL_CONFLICT || s == SL_TIMEOUT);
+			t->undone += s == SL_OK;
+		}
+	}
+}
+
+/* Every promise that can be read off the store: the log gives the votes, the votes give the
+ * verdicts, the verdicts give the outbox, the counts fit, and nothing passed the cap. */
+static void check_store(struct sl_reviews *r, int reviews)
+{
+	struct sl_err err;
+	struct sl_review_stats st, want = {0};
+	enum { LINES = 20000 };
+	SL_AUTOFREE struct sl_vote_line *line = SL_NEW_N(struct sl_vote_line, LINES);
+	int lines = 0, n;
+	do {
+		CHECK_OK(sl_reviews_votes(r, lines ? line[lines - 1].seq : 0, 1000, &line[lines], &n, &err));
+		lines += n;
+		CHECK(lines + 1000 <= LINES);
+	} while (n);
+	for (int i = 0; i < reviews; i++) {
+		char key[SL_KEY];
+		struct sl_review v;
+		struct sl_vote votes[SL_VOTES_MAX], mine[SL_VOTES_MAX];
+		int nmine = 0, plain = 0;
+		snprintf(key, sizeof(key), "key%04d", i);
+		CHECK_OK(sl_reviews_get(r, key, &v, votes, &n, &err));
+		for (int k = 0; k < lines; k++) {
+			if (strcmp(line[k].key, key))
+				continue;
+			int at = 0;
+			while (at < nmine && strcmp(mine[at].voter, line[k].vote.voter))
+				at++;
+			CHECK_EQ(at < nmine, line[k].undo); /* no second vote, no undo of nothing */
+			if (line[k].undo)
+				memmove(&mine[at], &mine[at + 1], sizeof(*mine) * (size_t)(--nmine - at));
+			else
+				mine[nmine++] = line[k].vote;
+			CHECK(nmine <= v.cap + 1);
+		}
+		CHECK_EQ(n, nmine);
+		for (int k = 0; k < n; k++) {
+			CHECK_STR(votes[k].voter, mine[k].voter);
+			plain += !votes[k].expert;
+		}
+		CHECK(plain <= v.cap);
+		struct sl_verdict again = sl_verdict_of(votes, n, v.cap);
+		CHECK_EQ(again.state, v.verdict.state);
+		CHECK_EQ(again.choice, v.verdict.choice);
+		CHECK_EQ(again.votes, v.verdict.votes);
+		CHECK_EQ(again.agree, v.verdict.agree);
+		want.open += again.state == SL_REVIEW_OPEN;
+		want.tie += again.state == SL_REVIEW_TIE;
+		want.decided += again.state == SL_REVIEW_DECIDED;
+		want.votes += n;
+	}
+	CHECK_OK(sl_reviews_stats(r, &st, &err));
+	CHECK_EQ(st.open, want.open);
+	CHECK_EQ(st.tie, want.tie);
+	CHECK_EQ(st.decided, want.decided);
+	CHECK_EQ(st.votes, want.votes);
+}
+
+/* Sends the outbox twice over; each decided review stands in it once. */
+static void check_outbox(struct sl_reviews *r, int reviews)
+{
+	struct sl_err err;
+	struct sl_review_stats st;
+	SL_AUTOFREE struct sl_review *out = SL_NEW_N(struct sl_review, (size_t)reviews + 1);
+	char (*keys)[SL_KEY] = sl_calloc((size_t)reviews + 1, SL_KEY);
+	int n;
+	CHECK_OK(sl_reviews_stats(r, &st, &err));
+	CHECK_OK(sl_reviews_pending_out(r, reviews + 1, out, &n, &err));
+	CHECK_EQ(n, st.decided);
+	CHECK_EQ(n, st.unsent);
+	for (int i = 0; i < n; i++) {
+		CHECK_EQ(out[i].verdict.state, SL_REVIEW_DECIDED);
+		strcpy(keys[i], out[i].key);
+		for (int k = 0; k < i; k++)
+			CHECK(strcmp(keys[k], keys[i]));
+	}
+	CHECK_OK(sl_reviews_sent(r, keys, n, &err));
+	CHECK_OK(sl_reviews_pending_out(r, reviews + 1, out, &n, &err));
+	CHECK_EQ(n, 0);
+	free(keys);
+}
+
+CONTRACT(reviews, sixteen_threads_keep_every_promise)
+{
+	struct crowd t = {.r = open_reviews(b, CAP), .tag = "v"};
+	add(t.r, 0, REVIEWS);
+	sl_test_threads(THREADS, vote_in_crowd, &t);
+	CHECK(t.answered >= REVIEWS * 3);
+	CHECK(t.undone > 0);
+	check_store(t.r, REVIEWS);
+	check_outbox(t.r, REVIEWS);
+	sl_reviews_close(t.r);
+}
+
+CONTRACT(reviews, lost_answers_and_retries_count_no_vote_twice)
+{
+	const char *url = sl_test_fault(b->url(), "every=5&when=after&calls=vote,undo,lease");
+	struct crowd t = {.r = open_at(url, CAP), .tag = "v"};
+	add(t.r, 0, REVIEWS);
+	sl_test_threads(THREADS, vote_in_crowd, &t);
+	check_store(t.r, REVIEWS);
+	check_outbox(t.r, REVIEWS);
+	sl_reviews_close(t.r);
+}
+
+static void add_all(int i, void *arg)
+{
+	for (int k = 0; k < REVIEWS; k++)
+		add(arg, (k * 7 + i) % REVIEWS, 1);
+}
+
+CONTRACT(reviews, adding_at_once_adds_once)
+{
+	struct sl_err err;
+	struct sl_reviews *r = open_reviews(b, 10);
+	struct sl_review_stats st;
+	sl_test_threads(THREADS, add_all, r);
+	CHECK_OK(sl_reviews_stats(r, &st, &err));
+	CHECK_EQ(st.open, REVIEWS);
+	sl_reviews_close(r);
+}
+
+struct race {
+	struct sl_reviews *r;
+	_Atomic int won, refused;
+};
+
+static void race_for_one(int i, void *arg)
+{
+	struct race *t = arg;
+	char voter[16];
+	struct sl_verdict v;
+	snprintf(voter, sizeof(voter), "v%d", i);
+	enum sl_status s = cast(t->r, "key0000", voter, "1", i, &v); /* all choose another: nothing decides early */
+	t->won += s == SL_OK;
+	t->refused += s == SL_CONFLICT;
+}
+
+CONTRACT(reviews, sixteen_voters_race_for_ten_places)
+{
+	struct race t = {.r = open_reviews(b, 10)};
+	add(t.r, 0, 1);
+	sl_test_threads(16, race_for_one, &t);
+	CHECK_EQ(t.won, 10);
+	CHECK_EQ(t.refused, 6);
+	check_store(t.r, 1);
+	sl_reviews_close(t.r);
+}
+
+static void same_vote(int i, void *arg)
+{
+	struct race *t = arg;
+	struct sl_verdict v;
+	enum sl_status s = cast(t->r, "key0000", "ann", "one", 5, &v);
+	t->won += s == SL_OK && v.votes == 1;
+}
+
+CONTRACT(reviews, one_vote_sent_sixteen_times_at_once_counts_once)
+{
+	struct race t = {.r = open_reviews(b, 10)};
+	add(t.r, 0, 1);
+	sl_test_threads(16, same_vote, &t);
+	CHECK_EQ(t.won, 16);
+	check_store(t.r, 1);
+	sl_reviews_close(t.r);
+}
+
+/* ---- lasting ---- */
+
+CONTRACT(reviews, everything_is_there_after_reopening)
+{
+	struct sl_err err;
+	if (!b->lasts)
+		SKIP("this backend keeps nothing");
+	struct crowd t = {.r = open_reviews(b, CAP), .tag = "v"};
+	struct sl_review_stats before, after;
+	struct sl_origin from = {"intake", 0, 41};
+	add(t.r, 0, REVIEWS);
+	CHECK_OK(sl_reviews_add(t.r, NULL, 0, &from, &err));
+	sl_test_threads(THREADS, vote_in_crowd, &t);
+	CHECK_OK(sl_reviews_stats(t.r, &before, &err));
+	sl_reviews_close(t.r);
+	t.r = open_reviews(b, 7); /* another cap now: reviews keep theirs */
+	CHECK_OK(sl_reviews_stats(t.r, &after, &err));
+	CHECK(!memcmp(&before, &after, sizeof(before)));
+	check_store(t.r, REVIEWS);
+	check_outbox(t.r, REVIEWS);
+	int64_t at;
+	CHECK_OK(sl_reviews_position(t.r, "intake", 0, &at, &err));
+	CHECK_EQ(at, 41);
+	sl_reviews_close(t.r);
+}
+
+static void vote_in_process(void *url)
+{
+	struct crowd t = {.r = open_at(url, CAP), .tag = "child"};
+	sl_test_threads(THREADS, vote_in_crowd, &t);
+	sl_reviews_close(t.r);
+}
+
+CONTRACT(reviews, two_processes_keep_every_promise)
+{
+	if (!b->shared)
+		SKIP("one process alone sees this backend");
+	char *url = sl_strdup(b->url());
+	struct sl_reviews *r = open_at(url, CAP);
+	add(r, 0, REVIEWS);
+	sl_reviews_close(r);
+	int child = sl_test_process(vote_in_process, url);
+	struct crowd t = {.r = open_at(url, CAP), .tag = "v"};
+	sl_test_threads(THREADS, vote_in_crowd, &t);
+	sl_test_wait(child);
+	check_store(t.r, REVIEWS);
+	check_outbox(t.r, REVIEWS);
+	/* Nothing that is open is hidden from a newcomer by what the other process did. */
+	struct sl_err err;
+	struct sl_review_stats st;
+	struct sl_review got[SL_LEASE_MAX];
+	int n;
+	CHECK_OK(sl_reviews_stats(t.r, &st, &err));
+	b->clock(sl_now_ms() + 86400000);
+	CHECK_OK(sl_reviews_expire(t.r, &n, &err));
+	CHECK_EQ(lease(t.r, "newcomer", SL_LEASE_MAX, got), SL_MIN(st.open, SL_LEASE_MAX));
+	sl_reviews_close(t.r);
+	free(url);
+}
+
+CONTRACT(reviews, a_lease_sees_what_another_handle_did)
+{
+	struct sl_err err;
+	if (!b->shared)
+		SKIP("one handle alone sees this backend");
+	struct sl_reviews *a = open_reviews(b, 10), *z = open_reviews(b, 10);
+	struct sl_verdict v;
+	struct sl_review got[8], small = {.key = "small", .cap = 3};
+	add(a, 0, 2);
+	CHECK_EQ(lease(z, "ann", 1, got), 1); /* z has read the open reviews */
+	add(a, 2, 2);
+	CHECK_OK(sl_reviews_add(a, &small, 1, NULL, &err));
+	CHECK_STATUS(cast(a, "key0003", "bob", "1", 5, &v), SL_OK);
+	CHECK_EQ(lease(z, "cem", 8, got), 5);
+	CHECK_STR(got[0].key, "key0003"); /* a's vote put it first */
+	CHECK_EQ(lease(z, "bob", 8, got), 4);
+	CHECK_OK(sl_reviews_undo(a, "key0003", "bob", &v, &err));
+	CHECK_EQ(lease(z, "bob", 8, got), 5);
+	CHECK_EQ(lease(a, "dan", 8, got), 5);
+	CHECK_EQ(lease(z, "eli", 8, got), 4); /* cem, bob and dan hold the small one's three places */
+	sl_reviews_close(z);
+	z = open_reviews(b, 10);
+	struct sl_vote expert = vote_of("eva", "1", 1);
+	expert.expert = true;
+	CHECK_OK(sl_reviews_vote(z, "key0001", &expert, &v, &err));
+	CHECK_EQ(lease(a, "cem", 8, got), 4);
+	CHECK_EQ(lease(a, "eva", 8, got), 3); /* not the decided one, not the small one */
+	sl_reviews_close(a);
+	sl_reviews_close(z);
+}
+
+static void vote_and_say(int i, void *arg)
+{
+	struct crowd *t = arg;
+	for (int k = 0;; k++) {
+		char voter[32], key[SL_KEY], id[16];
+		struct sl_verdict v;
+		snprintf(voter, sizeof(voter), "t%dv%d", i, k / REVIEWS);
+		snprintf(key, sizeof(key), "key%04d", k % REVIEWS);
+		snprintf(id, sizeof(id), "i%d", k);
+		struct sl_review got[1];
+		int n;
+		CHECK_EQ(sl_reviews_lease(t->r, voter, 1, got, &n, NULL), SL_OK);
+		enum sl_status s = cast(t->r, key, voter, id, i, &v);
+		CHECK(s == SL_OK || s == SL_CONFLICT);
+		sl_test_said("%s %s %s %d", sl_status_name(s), voter, key, i);
+	}
+}
+
+static void vote_until_killed(void *url)
+{
+	struct crowd t = {.r = open_at(url, 100)};
+	sl_test_threads(4, vote_and_say, &t);
+}
+
+CONTRACT(reviews, what_was_answered_survives_kill_9)
+{
+	struct sl_err err;
+	if (!b->shared)
+		SKIP("this backend ends with its process");
+	char *url = sl_strdup(b->url()), *save = NULL;
+	struct sl_reviews *r = open_at(url, 100);
+	add(r, 0, REVIEWS);
+	sl_reviews_close(r);
+	for (int round = 0; round < 3; round++) {
+		char *said = sl_test_kill(vote_until_killed, url, 200);
+		int votes = 0;
+		r = open_at(url, 100);
+		for (char *line = strtok_r(said, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+			char status[16], voter[32], key[SL_KEY];
+			int choice, n, at = 0;
+			struct sl_review v;
+			struct sl_vote vote[SL_VOTES_MAX];
+			CHECK_EQ(sscanf(line, "%15s %31s %63s %d", status, voter, key, &choice), 4);
+			if (strcmp(status, "OK"))
+				continue;
+			CHECK_OK(sl_reviews_get(r, key, &v, vote, &n, &err));
+			while (at < n && strcmp(vote[at].voter, voter))
+				at++;
+			CHECK(at < n);
+			CHECK_EQ(vote[at].choice, choice);
+			votes++;
+		}
+		CHECK(votes > 0 || round);
+		check_store(r, REVIEWS);
+		sl_reviews_close(r);
+		free(said);
+	}
+	free(url);
 }

@@ -159,6 +159,8 @@ static void unlink_job(struct sl_writer *w, struct job *j)
 
 enum sl_status sl_writer_run(struct sl_writer *w, sl_write_fn fn, void *arg, int64_t deadline_us, struct sl_err *err)
 {
+	if (sl_is_past(deadline_us))
+		return sl_fail(err, SL_TIMEOUT, "%s: the deadline passed before the write began", w->db->path);
 	struct job j = {.fn = fn, .arg = arg};
 	sl_cond_init(&j.done);
 	pthread_mutex_lock(&w->lock);
