@@ -2,6 +2,7 @@
 #include "harness.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/thread.h"
 #include "nn/model.h"
 #include "nn/train/nets.h"
 #include <malloc.h>
@@ -234,6 +235,57 @@ TEST(nn_model, a_hundred_loads_leave_nothing)
 		sl_test_fail(__FILE__, __LINE__, "grew by %zu bytes in 100 rounds", after - before);
 	free(in.data);
 	sl_graph_free(g);
+}
+
+struct worker {
+	const struct sl_model *m;
+	const struct sl_tensor *in;
+	struct sl_shape other; /* run now and then: programs are made while others run */
+	float want;
+	bool failed;
+};
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	struct sl_session *s = sl_session_new(w->m);
+	struct sl_tensor out, small = {w->in->data, w->other};
+	struct sl_err err = {0};
+
+	for (int i = 0; i < 20; i++) {
+		small.shape.dim[0] = 1 + i % 3;
+		w->failed |= sl_session_run(s, &small, &out, &err) != SL_OK;
+		w->failed |= sl_session_run(s, w->in, &out, &err) != SL_OK || out.data[7] != w->want;
+	}
+	sl_session_free(s);
+	return NULL;
+}
+
+TEST(nn_model, sessions_of_one_model_on_several_threads)
+{
+	struct sl_graph *g = sl_net_detector(4);
+	struct sl_tensor in = random_input(SL_SHAPE(1, 3, 96, 128), 2), out;
+	struct worker w[4];
+	pthread_t thread[4];
+	struct sl_err err = {0};
+	struct sl_model *m;
+	struct sl_session *s;
+
+	CHECK_OK(sl_model_new(g, "dnnl", SL_PRECISION_AUTO, &m, &err));
+	s = sl_session_new(m);
+	CHECK_OK(sl_session_run(s, &in, &out, &err));
+	for (int i = 0; i < 4; i++) {
+		w[i] = (struct worker){m, &in, SL_SHAPE(1, 3, 32, 32 + 32 * (i % 2)), out.data[7], false};
+		thread[i] = sl_thread_start("net", work, &w[i]);
+	}
+	for (int i = 0; i < 4; i++) {
+		pthread_join(thread[i], NULL);
+		CHECK(!w[i].failed);
+	}
+	sl_session_free(s);
+	sl_model_free(m);
+	sl_graph_free(g);
+	free(in.data);
 }
 
 TEST(nn_model, unknown_executor_and_precision)

@@ -71,6 +71,18 @@ static int do_conv(struct tool *t)
 	return y;
 }
 
+static int do_conv_wild(struct tool *t) /* what nobody trains but a file may say */
+{
+	int64_t c = t->s.dim[1], out = pick(t, 1, 9), kh = pick(t, 1, 6), kw = pick(t, 1, 6);
+	int w = weight(t, SL_SHAPE(out, c, kh, kw), -.2f, .2f);
+	int y = OP(t, CONV, t->x, w);
+
+	LIST(t, "dilations", pick(t, 1, 4), pick(t, 1, 4));
+	LIST(t, "strides", pick(t, 1, 5), pick(t, 1, 5));
+	LIST(t, "pads", pick(t, 8, 12), pick(t, 8, 12), pick(t, 8, 12), pick(t, 8, 12));
+	return y;
+}
+
 static int do_conv_same(struct tool *t)
 {
 	int w = weight(t, SL_SHAPE(4, t->s.dim[1], 3, 2), -.3f, .3f);
@@ -397,6 +409,7 @@ static const struct {
 	bool coarse; /* a small change of the input may jump: no bf16 comparison */
 } cases[] = {
 	{SL_OP_CONV, do_conv, false},
+	{SL_OP_CONV, do_conv_wild, false},
 	{SL_OP_CONV, do_conv_same, false},
 	{SL_OP_CONV, do_conv_chain, false},
 	{SL_OP_BATCHNORM, do_batchnorm, false},
