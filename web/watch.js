@@ -19,13 +19,19 @@ let shown = null; // {image, frame}
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const widthOf = (frame, image) => frame.width ?? frame.w ?? image.naturalWidth ?? image.width;
 
-function tag(ctx, text, x, y, size, colour, limit) {
+/** Words above a box, or as far above as no other words stand. */
+function tag(ctx, text, x, y, size, colour, taken) {
   ctx.font = `600 ${size}px system-ui, sans-serif`;
   const w = ctx.measureText(text).width + size * 0.8;
-  const left = Math.max(0, Math.min(x, limit - w));
-  const top = y - size * 1.5 < 0 ? y + size * 0.3 : y - size * 1.5;
+  const h = size * 1.45;
+  const left = Math.max(0, Math.min(x, ctx.canvas.width - w));
+  const meets = (top) => taken.some((o) => left < o.left + o.w && o.left < left + w && top < o.top + h && o.top < top + h);
+  let top = y - h;
+  while (top > 0 && meets(top)) top -= h / 2;
+  if (top < 0) top = 0;
+  taken.push({ left, top, w });
   ctx.fillStyle = colour;
-  ctx.fillRect(left, top, w, size * 1.45);
+  ctx.fillRect(left, top, w, h);
   ctx.fillStyle = '#fff';
   ctx.textBaseline = 'middle';
   ctx.fillText(text, left + size * 0.4, top + size * 0.76);
@@ -43,6 +49,7 @@ function draw(canvas, image, frame, words) {
   ctx.imageSmoothingQuality = 'high';
   ctx.drawImage(image, 0, 0, canvas.width, canvas.height);
   const k = canvas.width / widthOf(frame, image);
+  const taken = [];
   const size = Math.max(11, Math.min(15, cssWidth / 50)) * ratio;
   for (const s of frame.signs ?? []) {
     const [x, y, bw, bh] = s.box.map((v) => v * k);
@@ -51,7 +58,7 @@ function draw(canvas, image, frame, words) {
     ctx.lineWidth = (words ? 2.5 : 2) * ratio;
     ctx.strokeStyle = colour;
     ctx.strokeRect(x - pad, y - pad, bw + 2 * pad, bh + 2 * pad);
-    if (words) tag(ctx, `${nameOf(s.class)} ${percent(s.confidence)}`, x - pad, y - pad, size, colour, canvas.width);
+    if (words) tag(ctx, `${nameOf(s.class)} ${percent(s.confidence)}`, x - pad, y - pad, size, colour, taken);
   }
 }
 
