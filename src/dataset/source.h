@@ -82,7 +82,7 @@ enum sl_status sl_source_add(struct sl_source *s, const struct sl_source_options
 /* For formats: is candidate i of n among the o->limit that are wanted? */
 bool sl_source_wants(const struct sl_source_options *o, int i, int n);
 /* Marks whole groups for validation: of each class's groups (a group's class is that of
- * its first sample) round(share x groups), at least 1 if there are 2, taken by a
+ * its first sample) round(share x groups), halves up, at least 1 if there are 2, taken by a
  * permutation of `seed` (our own generator, base/rng.h, not numpy's). Pure. cls may be
  * NULL: one class. ret_val: n flags. */
 void sl_source_split(const int *cls, const int *group, int n, double share, uint64_t seed, bool *ret_val);
