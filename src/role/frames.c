@@ -35,9 +35,12 @@ static struct sl_metric *counter_of(struct sl_frames *f, enum sl_status s)
 
 void sl_job_fail(struct sl_job *j, const struct sl_err *err)
 {
-	sl_metric_add(counter_of(j->f, err->status), 1);
-	if (counter_of(j->f, err->status) == j->f->failed)
-		sl_log(SL_ERROR, "frames", "a frame could not be answered", SL_S("why", err->text));
+	struct sl_metric *counter = counter_of(j->f, err->status);
+
+	if (j->run == sl_frames_run)
+		sl_metric_add(counter, 1);
+	if (counter == j->f->failed)
+		sl_log(SL_ERROR, "frames", "a request could not be answered", SL_S("why", err->text));
 	sl_answer_fail(j->request, err);
 	sl_job_end(j);
 }
@@ -53,9 +56,10 @@ bool sl_job_is_late(struct sl_job *j)
 	return true;
 }
 
-static void refuse(struct sl_frames *f, struct sl_request *r, const char *name, const char *why)
+static void refuse(struct sl_frames *f, struct sl_request *r, sl_job_fn run, const char *name, const char *why)
 {
-	sl_metric_add(f->busy, 1);
+	if (run == sl_frames_run)
+		sl_metric_add(f->busy, 1);
 	sl_answer_error(r, 503, name, why);
 }
 
@@ -64,7 +68,7 @@ void sl_frames_accept(struct sl_frames *f, struct sl_request *r, sl_job_fn run, 
 	struct sl_bundle *b = sl_hub_bundle(f->ctx->hub);
 
 	if (!b) {
-		refuse(f, r, "NO_BUNDLE",
+		refuse(f, r, run, "NO_BUNDLE",
 			"no bundle is loaded yet: publish one with 'signloop model publish', or try again");
 		return;
 	}
@@ -78,9 +82,9 @@ void sl_frames_accept(struct sl_frames *f, struct sl_request *r, sl_job_fn run, 
 	sl_metric_add(f->queued, -1);
 	sl_job_end(j);
 	if (s == SL_BUSY)
-		refuse(f, r, "BUSY", "the queue of frames is full (frames.queue): try again");
+		refuse(f, r, run, "BUSY", "the queue of frames is full (frames.queue): try again");
 	else
-		refuse(f, r, "CLOSED", "this process is ending: try another one");
+		refuse(f, r, run, "CLOSED", "this process is ending: try another one");
 }
 
 /* The answer was made: who sent it learns of it before anybody else does. */
