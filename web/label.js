@@ -31,7 +31,9 @@ let votes = 0;
 let asking = false;
 let image = null;
 let timer = 0;
-const done = new Set(); // keys voted on or skipped in this page
+const done = new Set(); // keys voted on in this page
+const skipped = new Set(); // keys put off: they come again when nothing else is left
+let sending = 0; // votes under way: their leases are still held
 
 function newId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
@@ -123,11 +125,15 @@ async function fillQueue() {
   clearTimeout(timer);
   try {
     const voter = firstName();
-    // Those in hand are leased again by the same answer: ask for them and some more.
-    const want = Math.min(50, AHEAD + queue.length + (current ? 1 : 0));
+    // The answer begins with what this voter holds already: ask for that and some more.
+    const want = Math.min(50, AHEAD + queue.length + skipped.size + sending + (current ? 1 : 0));
     const { reviews } = await api('GET', `/v1/reviews/next?voter=${encodeURIComponent(voter)}&n=${want}`);
-    if (voter === store.voter)
-      for (const r of reviews) if (!done.has(r.key) && r.key !== current?.key && !queue.some((q) => q.key === r.key)) queue.push(lookAhead(r));
+    if (voter === store.voter) {
+      let fresh = reviews.filter((r) => !done.has(r.key) && r.key !== current?.key && !queue.some((q) => q.key === r.key));
+      if (!current && !queue.length && fresh.every((r) => skipped.has(r.key))) skipped.clear();
+      fresh = fresh.filter((r) => !skipped.has(r.key));
+      queue.push(...fresh.map(lookAhead));
+    }
   } catch (e) {
     if (e.status !== 503 && e.status !== 0) toast(e.message, 'bad');
   }
@@ -186,7 +192,8 @@ function choose(choice) {
   if (store.expert) vote.expert = true;
   done.add(review.key);
   flash(choice);
-  last = { review, voter: vote.voter, sent: send(review, vote) };
+  sending++;
+  last = { review, voter: vote.voter, sent: send(review, vote).finally(() => sending--) };
   votes++;
   $('#m-now').textContent = number(votes);
   $('#undo').disabled = false;
@@ -228,7 +235,7 @@ async function undo() {
 
 function skip() {
   if (!current) return;
-  done.add(current.key); // its lease ends by itself, then others are asked
+  skipped.add(current.key);
   showNext();
 }
 
@@ -275,6 +282,7 @@ function rename() {
   store.voter = name;
   queue = [];
   done.clear();
+  skipped.clear();
   last = null;
   $('#undo').disabled = true;
   showNext();
