@@ -74,6 +74,8 @@ void sl_frames_accept(struct sl_frames *f, struct sl_request *r, sl_job_fn run, 
 	}
 	struct sl_job *j = SL_NEW(struct sl_job);
 	*j = (struct sl_job){.f = f, .request = r, .bundle = b, .run = run, .reply = reply, .arrived_us = sl_mono_us()};
+	for (int i = 0; i < SL_FRAME_STAGES; i++)
+		j->us[i] = -1;
 	j->deadline_us = SL_MIN(j->arrived_us + f->deadline_ms * 1000, sl_request_deadline(r));
 	sl_metric_add(f->queued, 1);
 	enum sl_status s = sl_queue_push(f->queue, j);
@@ -96,7 +98,7 @@ static void answer_frame(struct sl_job *j)
 	const char *type = j->image.len && j->image.ptr[0] == 0xff ? "image/jpeg" : "image/png";
 
 	for (int i = 0; i < SL_FRAME_STAGES; i++)
-		if (j->us[i])
+		if (j->us[i] >= 0)
 			sl_metric_time(f->stage[i], j->us[i]);
 	for (int i = 0; i < j->seen.n; i++)
 		sl_metric_add(j->seen.sign[i].accepted ? f->accepted : f->review, 1);

@@ -59,7 +59,7 @@ struct sl_job {
 	struct sl_buf decoded; /* the image, when it came as base64 */
 	struct sl_slice image; /* borrowed from the request or from decoded */
 	struct sl_seen seen;
-	int64_t wait_us, us[SL_FRAME_STAGES];
+	int64_t wait_us, us[SL_FRAME_STAGES]; /* -1: that stage was not needed */
 };
 
 struct sl_frames {

@@ -35,7 +35,7 @@ static json_t *timing_json(const struct sl_job *j)
 	json_t *o = json_pack("{s:f}", "queue", (double)j->wait_us / 1000);
 
 	for (int i = 0; i < SL_FRAME_STAGES; i++)
-		json_object_set_new(o, sl_frame_stage_name[i], json_real((double)j->us[i] / 1000));
+		json_object_set_new(o, sl_frame_stage_name[i], json_real((double)SL_MAX(j->us[i], 0) / 1000));
 	json_object_set_new(o, "total", json_real((double)(sl_mono_us() - j->arrived_us) / 1000));
 	return o;
 }

@@ -128,6 +128,7 @@ static void rig_open(struct rig *g, const char *const *words, struct sl_bundle *
 	CHECK_OK(sl_role_frames.start(&g->ctx, &state, &err));
 	g->f = state;
 	sl_server_add(g->ctx.server, test_routes, state);
+	sl_hub_routes(g->ctx.hub, g->ctx.server);
 	CHECK_OK(sl_server_open(g->ctx.server, &err));
 	g->port = sl_server_port(g->ctx.server);
 	two_signs(&g->jpeg);
@@ -551,8 +552,7 @@ TEST(frames, draining_ends_what_was_accepted_and_refuses_the_rest)
 TEST(frames, a_store_that_fails_gives_an_error_and_the_retry_heals)
 {
 	struct rig g;
-	rig_open(&g,
-		(const char *const[]){"store.log=fault+mem:?every=2&when=before&status=AWAY&calls=append", NULL},
+	rig_open(&g, (const char *const[]){"store.log=fault+mem:?every=2&when=before&status=AWAY&calls=append", NULL},
 		tiny_bundle("tiny"));
 	int ok = 0, away = 0;
 
@@ -574,6 +574,40 @@ TEST(frames, a_store_that_fails_gives_an_error_and_the_retry_heals)
 	CHECK_EQ(crops(&g), 6);
 	CHECK_EQ(messages(&g, "labels"), 3);
 	CHECK_EQ(messages(&g, "reviews"), 3);
+	rig_close(&g);
+}
+
+static double count(const char *name, const char *labels)
+{
+	return sl_metric_value(sl_counter(name, labels, ""));
+}
+
+TEST(frames, the_watch_page_sees_the_frame_and_the_metrics_count_it)
+{
+	struct rig g;
+	struct ask_answer a = {0};
+	char what[120];
+	rig_open(&g, NULL, tiny_bundle("tiny"));
+	SL_AUTOJSON json_t *v = post_frame(&g, "POST /v1/frames?device=car-1", 200);
+
+	snprintf(what, sizeof what, "GET /v1/frames/%s/image", text_at(v, "hash"));
+	CHECK_EQ(ask(g.port, what, NULL, NULL, &a), 200);
+	CHECK_EQ(a.body.len, g.jpeg.len);
+	ask_done(&a);
+	struct ask_conn c = ask_open(g.port);
+	ask_request(&c, "GET /v1/events", NULL, (struct sl_slice){0}, NULL);
+	CHECK(ask_wait_text(&c, "event: frame"));
+	CHECK(ask_wait_text(&c, "\"device\":\"car-1\""));
+	ask_close(&c);
+	sl_hub_close(g.ctx.hub);
+	json_decref(post(&g, "POST /v1/frames", "image/jpeg", sl_slice_str("no picture"), 422));
+	CHECK_EQ(count("signloop_frames_total", "result=\"answered\""), 1);
+	CHECK_EQ(count("signloop_frames_total", "result=\"bad\""), 1);
+	CHECK_EQ(count("signloop_signs_total", "status=\"accepted\""), 1);
+	CHECK_EQ(count("signloop_signs_total", "status=\"review\""), 1);
+	CHECK_EQ(sl_metric_value(sl_gauge("signloop_queue_length", "queue=\"frames\"", "")), 0);
+	for (int i = 0; i < SL_FRAME_STAGES; i++)
+		CHECK_EQ(sl_metric_value(g.f->stage[i]), 1);
 	rig_close(&g);
 }
 
