@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Role intake: makes a review of each message of topic `reviews`. The position of the last
+ * message of a batch is stored in the review store in the same transaction as its reviews;
+ * that position is the truth, the group's commit only tells the log how far we are. So a
+ * message has its effect once, even when either store was put back from a backup.
+ *
+ * A message that is no review is skipped, logged and counted: it never blocks those behind
+ * it. When a store is away the batch is kept and tried again, later and later.
+ */
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/rng.h"
+#include "role/role.h"
+#include <stdio.h>
+
+#define GROUP "intake"
+#define TOPIC "reviews"
+
+enum { BATCH = 500, TURN_MS = 250, PAUSE_MS = 50, PAUSE_MAX_MS = 5000, PARTITIONS = 1024 };
+
+struct intake {
+	struct sl_context ctx;
+	struct sl_consumer *consumer;
+	bool at_stored[PARTITIONS]; /* the consumer stands where the review store says */
+	struct sl_review review[BATCH];
+	int64_t pause_ms;
+	struct sl_rng rng;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool draining, ended; /* under lock */
+	char why[128];        /* under lock: what is away; "" when all is well */
+	struct sl_metric *added, *bad, *failed, *seconds;
+};
+
+static bool is_draining(struct intake *in)
+{
+	pthread_mutex_lock(&in->lock);
+	bool is = in->draining;
+	pthread_mutex_unlock(&in->lock);
+	return is;
+}
+
+/* ---- messages ---- */
+
+static enum sl_status copy_text(json_t *o, const char *name, char *to, size_t n, struct sl_err *err)
+{
+	const char *s = "";
+	enum sl_status st = sl_json_opt_str(o, "message", name, &s, err);
+	if (st == SL_OK && strlen(s) >= n)
+		return sl_fail(err, SL_INVALID, "message: \"%s\" is longer than %zu bytes", name, n - 1);
+	if (st == SL_OK)
+		memcpy(to, s, strlen(s) + 1);
+	return st;
+}
+
+/* "class" is {"index",...} or the index itself. */
+static enum sl_status read_candidate(json_t *o, struct sl_candidate *ret, struct sl_err *err)
+{
+	json_t *cls = json_object_get(o, "class");
+	if (json_is_object(cls))
+		cls = json_object_get(cls, "index");
+	json_int_t index = json_is_integer(cls) ? json_integer_value(cls) : -1;
+	double confidence = 0;
+	if (index < 0 || index >= SL_CLASSES_MAX)
+		return sl_fail(err, SL_INVALID, "message: a candidate's \"class\" must have an index of 0 to %d", SL_CLASSES_MAX - 1);
+	enum sl_status s = sl_json_num(o, "candidate", "confidence", &confidence, err);
+	if (s == SL_OK && !(confidence >= 0 && confidence <= 1))
+		return sl_fail(err, SL_INVALID, "message: a candidate's confidence must be 0 to 1");
+	*ret = (struct sl_candidate){(int)index, (float)confidence};
+	return s;
+}
+
+static enum sl_status read_candidates(json_t *o, struct sl_review *r, struct sl_err *err)
+{
+	json_t *list = json_object_get(o, "candidates"), *one;
+	size_t i;
+	enum sl_status s = SL_OK;
+	if (!json_is_array(list))
+		return sl_fail(err, SL_INVALID, "message: \"candidates\" must be a list");
+	json_array_foreach(list, i, one)
+		if (s == SL_OK && r->ncandidate < SL_CANDIDATES) /* further ones say little */
+			s = read_candidate(one, &r->candidate[r->ncandidate++], err);
+	return s;
+}
+
+static enum sl_status read_review(const struct sl_message *m, struct sl_review *r, struct sl_err *err)
+{
+	SL_AUTOJSON json_t *o = NULL;
+	int64_t v = 0;
+	*r = (struct sl_review){.time_ms = m->time_ms};
+	enum sl_status s = sl_json_parse(m->body, "message", &o, err);
+	if (s == SL_OK)
+		s = sl_json_int(o, "message", "v", &v, err);
+	if (s == SL_OK && v != 1)
+		s = sl_fail(err, SL_UNSUPPORTED, "message: version %lld is not known here: update signloop", (long long)v);
+	if (s == SL_OK)
+		s = copy_text(o, "key", r->key, sizeof(r->key), err);
+	if (s == SL_OK && !sl_key_is_valid(r->key))
+		s = sl_fail(err, SL_INVALID, "message: \"key\" is no crop key");
+	if (s == SL_OK)
+		s = read_candidates(o, r, err);
+	if (s == SL_OK)
+		s = copy_text(o, "bundle", r->bundle, sizeof(r->bundle), err);
+	if (s == SL_OK)
+		s = copy_text(o, "device", r->device, sizeof(r->device), err);
+	if (s == SL_OK)
+		s = sl_json_opt_int(o, "message", "time", &r->time_ms, err);
+	int box[4];
+	if (s == SL_OK)
+		sl_key_parse(r->key, r->frame, box);
+	return s;
+}
+
+static void skip_bad(struct intake *in, const struct sl_message *m, const struct sl_err *err)
+{
+	sl_metric_add(in->bad, 1);
+	sl_log(SL_WARN, "intake", "message skipped", SL_I("partition", m->partition), SL_I("position", m->position),
+		SL_S("key", m->key), SL_S("error", err->text));
+}
+
+/* ---- effects ---- */
+
+/* Longer each time, by chance a little more or less; ended by drain. false: draining. */
+static bool pause_a_while(struct intake *in, const struct sl_err *err)
+{
+	in->pause_ms = in->pause_ms ? SL_MIN(2 * in->pause_ms, PAUSE_MAX_MS) : PAUSE_MS;
+	int64_t until = sl_deadline_ms(in->pause_ms / 2 + sl_rng_below(&in->rng, (uint32_t)in->pause_ms));
+	sl_metric_add(in->failed, 1);
+	sl_log(SL_WARN, "intake", "tries again", SL_S("error", err->text), SL_I("pause_ms", in->pause_ms));
+	pthread_mutex_lock(&in->lock);
+	snprintf(in->why, sizeof(in->why), "%.*s", (int)sizeof(in->why) - 1, err->text);
+	while (!in->draining && sl_cond_wait_until(&in->cond, &in->lock, until))
+		;
+	bool goes_on = !in->draining;
+	pthread_mutex_unlock(&in->lock);
+	return goes_on;
+}
+
+static void is_well(struct intake *in)
+{
+	if (!in->pause_ms)
+		return;
+	in->pause_ms = 0;
+	pthread_mutex_lock(&in->lock);
+	in->why[0] = 0;
+	pthread_mutex_unlock(&in->lock);
+}
+
+static bool is_poison(enum sl_status s)
+{
+	return s == SL_INVALID || s == SL_TOO_LARGE || s == SL_UNSUPPORTED;
+}
+
+/* Puts the consumer where the review store says it is. */
+static enum sl_status go_to_stored(struct intake *in, int partition, struct sl_err *err)
+{
+	int64_t at = -1;
+	enum sl_status s = sl_reviews_position(in->ctx.stores.reviews, GROUP, partition, &at, err);
+	if (s == SL_OK)
+		s = sl_consumer_seek(in->consumer, partition, at, err);
+	in->at_stored[partition] = s == SL_OK;
+	return s;
+}
+
+/* The n reviews and the position of the last message looked at, in one step; a review that the store
+ * calls malformed is left out. */
+static enum sl_status add(struct intake *in, int n, const struct sl_message *last, struct sl_err *err)
+{
+	struct sl_origin from = {GROUP, last->partition, last->position};
+	enum sl_status s = sl_reviews_add(in->ctx.stores.reviews, in->review, n, &from, err);
+	if (s != SL_OK && is_poison(s) && n == 1) {
+		skip_bad(in, last, err);
+		return sl_reviews_add(in->ctx.stores.reviews, in->review, 0, &from, err);
+	}
+	if (s == SL_OK)
+		sl_metric_add(in->added, n);
+	return s;
+}
+
+/* Messages m[0..n) of one partition. */
+static enum sl_status take_all(struct intake *in, const struct sl_message *m, int n, struct sl_err *err)
+{
+	struct sl_err bad;
+	int reviews = 0;
+	for (int i = 0; i < n; i++)
+		if (read_review(&m[i], &in->review[reviews], &bad) == SL_OK)
+			reviews++;
+		else
+			skip_bad(in, &m[i], &bad);
+	enum sl_status s = add(in, reviews, &m[n - 1], err);
+	for (int i = 0; i < n && is_poison(s) && n > 1; i++) /* find the one that is not taken */
+		if (take_all(in, &m[i], 1, err) != SL_OK)
+			return err->status;
+	return is_poison(s) && n > 1 ? SL_OK : s;
+}
+
+static enum sl_status take_batch(struct intake *in, const struct sl_batch *b, struct sl_err *err)
+{
+	enum sl_status s = SL_OK;
+	for (int i = 0, n; i < b->n && s == SL_OK; i += n) {
+		int p = b->message[i].partition;
+		for (n = 1; i + n < b->n && b->message[i + n].partition == p; n++)
+			;
+		if (p < 0 || p >= PARTITIONS)
+			return sl_fail(err, SL_UNSUPPORTED, "topic " TOPIC " has more than %d partitions", PARTITIONS);
+		if (in->at_stored[p])
+			s = take_all(in, &b->message[i], n, err);
+		else /* new to us: they come again from where the store says */
+			s = go_to_stored(in, p, err);
+	}
+	return s;
+}
+
+static void turn(struct intake *in)
+{
+	struct sl_batch b = {0};
+	struct sl_err err = {0};
+	int64_t from = sl_mono_us();
+	enum sl_status s = sl_consumer_poll(in->consumer, BATCH, sl_deadline_ms(TURN_MS), &b, &err);
+	if (s != SL_OK) {
+		pause_a_while(in, &err);
+		return;
+	}
+	while (b.n && (s = take_batch(in, &b, &err)) != SL_OK && s != SL_CONFLICT)
+		if (!pause_a_while(in, &err))
+			break; /* it comes again to the next who reads */
+	if (b.n && s == SL_OK)
+		s = sl_consumer_commit(in->consumer, &err);
+	if (s == SL_CONFLICT) /* partitions moved to another member */
+		memset(in->at_stored, 0, sizeof(in->at_stored));
+	if (s == SL_OK && b.n)
+		sl_metric_time(in->seconds, sl_mono_us() - from);
+	is_well(in);
+	sl_batch_done(&b);
+}
+
+static void *work(void *arg)
+{
+	struct intake *in = arg;
+	while (!is_draining(in))
+		turn(in);
+	pthread_mutex_lock(&in->lock);
+	in->ended = true;
+	pthread_cond_broadcast(&in->cond);
+	pthread_mutex_unlock(&in->lock);
+	return NULL;
+}
+
+/* ---- the role ---- */
+
+static void intake_free(struct intake *in)
+{
+	sl_consumer_close(in->consumer);
+	pthread_cond_destroy(&in->cond);
+	pthread_mutex_destroy(&in->lock);
+	free(in);
+}
+
+static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_err *err)
+{
+	struct sl_consumer *c;
+	enum sl_status s = sl_consumer_open(ctx->stores.log, GROUP, TOPIC, &c, err);
+	if (s != SL_OK)
+		return s;
+	struct intake *in = SL_NEW(struct intake);
+	in->ctx = *ctx;
+	in->consumer = c;
+	in->rng = sl_rng((uint64_t)sl_mono_us(), 1);
+	pthread_mutex_init(&in->lock, NULL);
+	sl_cond_init(&in->cond);
+	in->added = sl_counter("signloop_intake_total", "result=\"added\"", "Messages of topic reviews by what became of them");
+	in->bad = sl_counter("signloop_intake_total", "result=\"bad\"", "Messages of topic reviews by what became of them");
+	in->failed = sl_counter("signloop_intake_retries_total", NULL, "Times that a store was away or busy and intake waited");
+	in->seconds = sl_histogram("signloop_intake_seconds", NULL, "From asking for messages to their reviews being stored");
+	int partitions = SL_MIN(sl_log_partitions(ctx->stores.log, TOPIC), PARTITIONS);
+	for (int p = 0; p < partitions && s == SL_OK; p++) {
+		s = go_to_stored(in, p, err);
+		s = s == SL_CONFLICT ? SL_OK : s; /* another member's */
+	}
+	if (s != SL_OK) {
+		intake_free(in);
+		return s;
+	}
+	in->thread = sl_thread_start("intake", work, in);
+	*ret_state = in;
+	return SL_OK;
+}
+
+static bool is_ready(void *state, char why[128])
+{
+	struct intake *in = state;
+	pthread_mutex_lock(&in->lock);
+	snprintf(why, 128, "%s", in->why);
+	pthread_mutex_unlock(&in->lock);
+	return !*why;
+}
+
+static enum sl_status drain(void *state, int64_t deadline_us)
+{
+	struct intake *in = state;
+	pthread_mutex_lock(&in->lock);
+	in->draining = true;
+	pthread_cond_broadcast(&in->cond);
+	while (!in->ended && sl_cond_wait_until(&in->cond, &in->lock, deadline_us))
+		;
+	bool ended = in->ended;
+	pthread_mutex_unlock(&in->lock);
+	return ended ? SL_OK : SL_TIMEOUT;
+}
+
+static void stop(void *state)
+{
+	struct intake *in = state;
+	drain(in, 0);
+	pthread_join(in->thread, NULL);
+	intake_free(in);
+}
+
+const struct sl_role sl_role_intake = {
+	.name = "intake",
+	.text = "makes a review of each crop that the model was unsure of",
+	.start = start,
+	.is_ready = is_ready,
+	.drain = drain,
+	.stop = stop,
+};

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Role labeling: start, drain, stop. See labeling.h.
+ */
+#include "role/labeling.h"
+#include "base/mem.h"
+#include "base/metric.h"
+
+static void make_metrics(struct sl_labeling *l)
+{
+	static const char votes[] = "signloop_votes_total", help[] = "Votes by what became of them";
+	l->counted = sl_counter(votes, "result=\"counted\"", help);
+	l->conflicts = sl_counter(votes, "result=\"conflict\"", help);
+	l->undone = sl_counter(votes, "result=\"undone\"", help);
+	l->leased = sl_counter("signloop_leases_total", NULL, "Reviews given to labelers");
+	l->verdicts[0] = sl_counter("signloop_verdicts_total", "source=\"votes\"", "Verdicts published");
+	l->verdicts[1] = sl_counter("signloop_verdicts_total", "source=\"expert\"", "Verdicts published");
+	l->sent = sl_counter("signloop_labels_sent_total", NULL, "Labels of people appended to the log");
+	l->failed = sl_counter("signloop_labeling_retries_total", NULL, "Times that a store was away and labels waited");
+}
+
+static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_err *err)
+{
+	struct sl_labeling *l = SL_NEW(struct sl_labeling);
+	l->ctx = *ctx;
+	l->looked_us = INT64_MIN / 2;
+	pthread_mutex_init(&l->lock, NULL);
+	sl_cond_init(&l->cond);
+	make_metrics(l);
+	sl_server_add(ctx->server, sl_labeling_routes, l);
+	sl_server_add(ctx->server, sl_labeling_legacy_routes, l);
+	l->thread = sl_thread_start("labeling", sl_labeling_work, l);
+	*ret_state = l;
+	return SL_OK;
+}
+
+static enum sl_status drain(void *state, int64_t deadline_us)
+{
+	struct sl_labeling *l = state;
+	pthread_mutex_lock(&l->lock);
+	l->draining = true;
+	pthread_cond_broadcast(&l->cond);
+	while (!l->ended && sl_cond_wait_until(&l->cond, &l->lock, deadline_us))
+		;
+	bool ended = l->ended;
+	pthread_mutex_unlock(&l->lock);
+	return ended ? SL_OK : SL_TIMEOUT;
+}
+
+static void stop(void *state)
+{
+	struct sl_labeling *l = state;
+	drain(l, 0);
+	pthread_join(l->thread, NULL);
+	sl_classes_unref(l->classes);
+	pthread_cond_destroy(&l->cond);
+	pthread_mutex_destroy(&l->lock);
+	free(l);
+}
+
+const struct sl_role sl_role_labeling = {
+	.name = "labeling",
+	.text = "shows reviews to people, takes their votes, publishes what was decided",
+	.start = start,
+	.drain = drain,
+	.stop = stop,
+};
