@@ -14,7 +14,8 @@
 #include <stdio.h>
 
 struct times {
-	double best, median;
+	double first, best, median; /* the first run makes the program */
+	int64_t bytes;
 };
 
 static int by_value(const void *a, const void *b)
@@ -24,21 +25,24 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static enum sl_status run_once(struct sl_session *s, const struct sl_tensor *in, const struct sl_pixels *px,
-	struct sl_err *err)
+static enum sl_status run_once(
+	struct sl_session *s, const struct sl_tensor *in, const struct sl_pixels *px, struct sl_err *err)
 {
 	struct sl_tensor out[SL_NODE_OUT];
 
 	return px ? sl_session_run_pixels(s, px, out, err) : sl_session_run(s, in, out, err);
 }
 
-static enum sl_status measure(const struct sl_model *m, const struct sl_tensor *in, const struct sl_pixels *px, int runs,
-	struct times *ret, struct sl_err *err)
+static enum sl_status measure(const struct sl_model *m, const struct sl_tensor *in, const struct sl_pixels *px,
+	int runs, struct times *ret, struct sl_err *err)
 {
 	struct sl_session *s = sl_session_new(m);
 	SL_AUTOFREE double *ms = sl_calloc((size_t)runs, sizeof(*ms));
-	enum sl_status st = run_once(s, in, px, err); /* compiles */
+	int64_t start = sl_mono_us(), bytes;
+	enum sl_status st = run_once(s, in, px, err);
+	double first = (double)(sl_mono_us() - start) / 1000;
 
+	bytes = sl_session_bytes(s);
 	for (int i = 0; i < runs && st == SL_OK; i++) {
 		int64_t at = sl_mono_us();
 
@@ -47,12 +51,23 @@ static enum sl_status measure(const struct sl_model *m, const struct sl_tensor *
 	}
 	sl_session_free(s);
 	qsort(ms, (size_t)runs, sizeof(*ms), by_value);
-	*ret = (struct times){ms[0], ms[runs / 2]};
+	*ret = (struct times){first, ms[0], ms[runs / 2], bytes};
 	return st;
 }
 
-static enum sl_status bench(const char *name, const struct sl_graph *g, struct sl_shape shape, int runs, bool pixels,
-	struct sl_err *err)
+static void print_row(const char *name, const struct sl_model *m, const struct times *t, const struct times *pixels,
+	int64_t macs, int64_t params)
+{
+	printf("%-12s %-4s %8.3f ms best %8.3f median %8.1f first", name,
+		sl_model_precision(m) == SL_PRECISION_BF16 ? "bf16" : "f32", t->best, t->median, t->first);
+	if (pixels)
+		printf("; from pixels %8.3f best %8.3f median", pixels->best, pixels->median);
+	printf("; %.1f MMAC, %.1f k parameters, %.1f MB a session\n", (double)macs / 1e6, (double)params / 1e3,
+		(double)t->bytes / 1e6);
+}
+
+static enum sl_status bench(
+	const char *name, const struct sl_graph *g, struct sl_shape shape, int runs, bool pixels, struct sl_err *err)
 {
 	static const enum sl_precision precisions[] = {SL_PRECISION_F32, SL_PRECISION_AUTO};
 	struct sl_tensor in = {.shape = shape};
@@ -69,8 +84,8 @@ static enum sl_status bench(const char *name, const struct sl_graph *g, struct s
 		px[i] = (uint8_t)sl_rng_u32(&rng);
 	}
 	for (int i = 0; i < 2 && st == SL_OK; i++) {
-		struct sl_pixels im = {px, (int)shape.dim[3], (int)shape.dim[2], (int)shape.dim[3], (int)shape.dim[2], 127.5f,
-			1.f / 64, false};
+		struct sl_pixels im = {px, (int)shape.dim[3], (int)shape.dim[2], (int)shape.dim[3], (int)shape.dim[2],
+			127.5f, 1.f / 64, false};
 		struct sl_model *m = NULL;
 		struct times t = {0}, tp = {0};
 
@@ -80,9 +95,7 @@ static enum sl_status bench(const char *name, const struct sl_graph *g, struct s
 		if (st == SL_OK && pixels)
 			st = measure(m, NULL, &im, runs, &tp, err);
 		if (st == SL_OK)
-			printf("%-12s %-4s %8.3f ms best %8.3f median; from pixels %8.3f %8.3f; %.1f MMAC, %.1f k parameters\n", name,
-				sl_model_precision(m) == SL_PRECISION_BF16 ? "bf16" : "f32", t.best, t.median, tp.best, tp.median,
-				(double)macs / 1e6, (double)params / 1e3);
+			print_row(name, m, &t, pixels ? &tp : NULL, macs, params);
 		sl_model_free(m);
 	}
 	free(in.data);
@@ -98,7 +111,8 @@ static enum sl_status bench_file(int argc, char **argv, struct sl_err *err)
 
 	for (char *at = argv[2]; *at && shape.rank < SL_RANK; at += *at == ',')
 		shape.dim[shape.rank++] = strtoll(at, &at, 10);
-	if ((st = sl_fs_read(argv[1], &file, err)) != SL_OK || (st = sl_onnx_read(sl_buf_slice(&file), &g, err)) != SL_OK)
+	if ((st = sl_fs_read(argv[1], &file, err)) != SL_OK ||
+		(st = sl_onnx_read(sl_buf_slice(&file), &g, err)) != SL_OK)
 		return st;
 	st = bench(argv[1], g, shape, argc > 3 ? SL_MAX(atoi(argv[3]), 1) : 20, false, err);
 	sl_graph_free(g);

@@ -32,8 +32,7 @@ struct sl_shape {
 	int64_t dim[SL_RANK]; /* -1: open (batch, height or width of an input) */
 };
 /* SL_SHAPE(1, 3, 48, 48) */
-#define SL_SHAPE(...) \
-	((struct sl_shape){(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
+#define SL_SHAPE(...) ((struct sl_shape){(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
 
 enum sl_value_kind { SL_VALUE_INPUT, SL_VALUE_WEIGHT, SL_VALUE_NODE };
 enum sl_dtype { SL_F32, SL_I64 };
@@ -44,8 +43,8 @@ struct sl_value {
 	enum sl_value_kind kind;
 	enum sl_dtype dtype;
 	struct sl_shape shape; /* of inputs (may be open) and weights; rank 0 otherwise */
-	float *f32;            /* WEIGHT of F32: data; owned */
-	int64_t *i64;          /* WEIGHT of I64 */
+	float *f32; /* WEIGHT of F32: data; owned */
+	int64_t *i64; /* WEIGHT of I64 */
 };
 
 enum { SL_ATTR_INTS = 8 };
@@ -62,9 +61,9 @@ struct sl_attr {
 struct sl_node {
 	char *name;
 	enum sl_op op;
-	int in[SL_NODE_IN], nin;   /* value numbers; -1: an optional input left out */
+	int in[SL_NODE_IN], nin; /* value numbers; -1: an optional input left out */
 	int out[SL_NODE_OUT], nout;
-	struct sl_attr *attr;      /* owned array */
+	struct sl_attr *attr; /* owned array */
 	int nattr;
 };
 
@@ -89,7 +88,7 @@ int sl_graph_ints(struct sl_graph *g, const char *name, struct sl_shape shape, c
 /* Adds a node with nin inputs and one output; returns the output value. */
 int sl_graph_op(struct sl_graph *g, enum sl_op op, const char *name, const int *in, int nin);
 int sl_graph_op_output(struct sl_graph *g, const char *name); /* one more output of the node added last (Split) */
-void sl_graph_attr_int(struct sl_graph *g, const char *name, int64_t v);   /* of the node added last */
+void sl_graph_attr_int(struct sl_graph *g, const char *name, int64_t v); /* of the node added last */
 void sl_graph_attr_float(struct sl_graph *g, const char *name, float v);
 void sl_graph_attr_list(struct sl_graph *g, const char *name, const int64_t *v, int n);
 void sl_graph_attr_str(struct sl_graph *g, const char *name, const char *v);
@@ -107,8 +106,8 @@ bool sl_shape_is_same(const struct sl_shape *a, const struct sl_shape *b);
 enum sl_status sl_graph_check(const struct sl_graph *g, struct sl_err *err);
 /* Shapes of all values (array of nvalue, the caller's) for given input shapes; constant
  * subgraphs of integers are evaluated on the way. INVALID names the node. */
-enum sl_status sl_graph_shapes(const struct sl_graph *g, const struct sl_shape *inputs, struct sl_shape *ret,
-	struct sl_err *err);
+enum sl_status sl_graph_shapes(
+	const struct sl_graph *g, const struct sl_shape *inputs, struct sl_shape *ret, struct sl_err *err);
 /* A copy with BatchNormalization folded into the convolution before it, Identity and
  * Dropout removed, constant subgraphs replaced: what deployment runs. */
 enum sl_status sl_graph_fold(const struct sl_graph *g, struct sl_graph **ret, struct sl_err *err);

@@ -65,57 +65,30 @@ static const struct {
 	const char *name;
 	int kind;
 } attrs[] = {
-	{SL_OP_CONV, "auto_pad", SL_ATTR_STR},
-	{SL_OP_CONV, "dilations", SL_ATTR_LIST},
-	{SL_OP_CONV, "group", SL_ATTR_INT},
-	{SL_OP_CONV, "kernel_shape", SL_ATTR_LIST},
-	{SL_OP_CONV, "pads", SL_ATTR_LIST},
-	{SL_OP_CONV, "strides", SL_ATTR_LIST},
-	{SL_OP_BATCHNORM, "epsilon", SL_ATTR_FLOAT},
-	{SL_OP_BATCHNORM, "momentum", SL_ATTR_FLOAT},
-	{SL_OP_BATCHNORM, "training_mode", SL_ATTR_INT},
-	{SL_OP_LEAKYRELU, "alpha", SL_ATTR_FLOAT},
-	{SL_OP_HARDSIGMOID, "alpha", SL_ATTR_FLOAT},
-	{SL_OP_HARDSIGMOID, "beta", SL_ATTR_FLOAT},
-	{SL_OP_MAXPOOL, "auto_pad", SL_ATTR_STR},
-	{SL_OP_MAXPOOL, "ceil_mode", SL_ATTR_INT},
-	{SL_OP_MAXPOOL, "dilations", SL_ATTR_LIST},
-	{SL_OP_MAXPOOL, "kernel_shape", SL_ATTR_LIST},
-	{SL_OP_MAXPOOL, "pads", SL_ATTR_LIST},
-	{SL_OP_MAXPOOL, "storage_order", SL_ATTR_INT},
-	{SL_OP_MAXPOOL, "strides", SL_ATTR_LIST},
-	{SL_OP_AVGPOOL, "auto_pad", SL_ATTR_STR},
-	{SL_OP_AVGPOOL, "ceil_mode", SL_ATTR_INT},
-	{SL_OP_AVGPOOL, "count_include_pad", SL_ATTR_INT},
-	{SL_OP_AVGPOOL, "kernel_shape", SL_ATTR_LIST},
-	{SL_OP_AVGPOOL, "pads", SL_ATTR_LIST},
-	{SL_OP_AVGPOOL, "strides", SL_ATTR_LIST},
-	{SL_OP_REDUCEMEAN, "axes", SL_ATTR_LIST},
-	{SL_OP_REDUCEMEAN, "keepdims", SL_ATTR_INT},
-	{SL_OP_GEMM, "alpha", SL_ATTR_FLOAT},
-	{SL_OP_GEMM, "beta", SL_ATTR_FLOAT},
-	{SL_OP_GEMM, "transA", SL_ATTR_INT},
-	{SL_OP_GEMM, "transB", SL_ATTR_INT},
-	{SL_OP_SOFTMAX, "axis", SL_ATTR_INT},
-	{SL_OP_RESIZE, "coordinate_transformation_mode", SL_ATTR_STR},
-	{SL_OP_RESIZE, "cubic_coeff_a", SL_ATTR_FLOAT},
-	{SL_OP_RESIZE, "exclude_outside", SL_ATTR_INT},
-	{SL_OP_RESIZE, "extrapolation_value", SL_ATTR_FLOAT},
-	{SL_OP_RESIZE, "mode", SL_ATTR_STR},
-	{SL_OP_RESIZE, "nearest_mode", SL_ATTR_STR},
-	{SL_OP_UPSAMPLE, "mode", SL_ATTR_STR},
-	{SL_OP_CONCAT, "axis", SL_ATTR_INT},
-	{SL_OP_SPLIT, "axis", SL_ATTR_INT},
-	{SL_OP_RESHAPE, "allowzero", SL_ATTR_INT},
-	{SL_OP_FLATTEN, "axis", SL_ATTR_INT},
-	{SL_OP_TRANSPOSE, "perm", SL_ATTR_LIST},
-	{SL_OP_PAD, "mode", SL_ATTR_STR},
-	{SL_OP_DROPOUT, "seed", SL_ATTR_INT},
-	{SL_OP_CAST, "to", SL_ATTR_INT},
-	{SL_OP_SHAPE, "start", SL_ATTR_INT},
-	{SL_OP_SHAPE, "end", SL_ATTR_INT},
-	{SL_OP_GATHER, "axis", SL_ATTR_INT},
-	{SL_OP_CONSTANTOFSHAPE, "value", -1}, /* a float or an int */
+	{SL_OP_CONV, "auto_pad", SL_ATTR_STR}, {SL_OP_CONV, "dilations", SL_ATTR_LIST},
+	{SL_OP_CONV, "group", SL_ATTR_INT}, {SL_OP_CONV, "kernel_shape", SL_ATTR_LIST},
+	{SL_OP_CONV, "pads", SL_ATTR_LIST}, {SL_OP_CONV, "strides", SL_ATTR_LIST},
+	{SL_OP_BATCHNORM, "epsilon", SL_ATTR_FLOAT}, {SL_OP_BATCHNORM, "momentum", SL_ATTR_FLOAT},
+	{SL_OP_BATCHNORM, "training_mode", SL_ATTR_INT}, {SL_OP_LEAKYRELU, "alpha", SL_ATTR_FLOAT},
+	{SL_OP_HARDSIGMOID, "alpha", SL_ATTR_FLOAT}, {SL_OP_HARDSIGMOID, "beta", SL_ATTR_FLOAT},
+	{SL_OP_MAXPOOL, "auto_pad", SL_ATTR_STR}, {SL_OP_MAXPOOL, "ceil_mode", SL_ATTR_INT},
+	{SL_OP_MAXPOOL, "dilations", SL_ATTR_LIST}, {SL_OP_MAXPOOL, "kernel_shape", SL_ATTR_LIST},
+	{SL_OP_MAXPOOL, "pads", SL_ATTR_LIST}, {SL_OP_MAXPOOL, "storage_order", SL_ATTR_INT},
+	{SL_OP_MAXPOOL, "strides", SL_ATTR_LIST}, {SL_OP_AVGPOOL, "auto_pad", SL_ATTR_STR},
+	{SL_OP_AVGPOOL, "ceil_mode", SL_ATTR_INT}, {SL_OP_AVGPOOL, "count_include_pad", SL_ATTR_INT},
+	{SL_OP_AVGPOOL, "kernel_shape", SL_ATTR_LIST}, {SL_OP_AVGPOOL, "pads", SL_ATTR_LIST},
+	{SL_OP_AVGPOOL, "strides", SL_ATTR_LIST}, {SL_OP_REDUCEMEAN, "axes", SL_ATTR_LIST},
+	{SL_OP_REDUCEMEAN, "keepdims", SL_ATTR_INT}, {SL_OP_GEMM, "alpha", SL_ATTR_FLOAT},
+	{SL_OP_GEMM, "beta", SL_ATTR_FLOAT}, {SL_OP_GEMM, "transA", SL_ATTR_INT}, {SL_OP_GEMM, "transB", SL_ATTR_INT},
+	{SL_OP_SOFTMAX, "axis", SL_ATTR_INT}, {SL_OP_RESIZE, "coordinate_transformation_mode", SL_ATTR_STR},
+	{SL_OP_RESIZE, "cubic_coeff_a", SL_ATTR_FLOAT}, {SL_OP_RESIZE, "exclude_outside", SL_ATTR_INT},
+	{SL_OP_RESIZE, "extrapolation_value", SL_ATTR_FLOAT}, {SL_OP_RESIZE, "mode", SL_ATTR_STR},
+	{SL_OP_RESIZE, "nearest_mode", SL_ATTR_STR}, {SL_OP_UPSAMPLE, "mode", SL_ATTR_STR},
+	{SL_OP_CONCAT, "axis", SL_ATTR_INT}, {SL_OP_SPLIT, "axis", SL_ATTR_INT},
+	{SL_OP_RESHAPE, "allowzero", SL_ATTR_INT}, {SL_OP_FLATTEN, "axis", SL_ATTR_INT},
+	{SL_OP_TRANSPOSE, "perm", SL_ATTR_LIST}, {SL_OP_PAD, "mode", SL_ATTR_STR}, {SL_OP_DROPOUT, "seed", SL_ATTR_INT},
+	{SL_OP_CAST, "to", SL_ATTR_INT}, {SL_OP_SHAPE, "start", SL_ATTR_INT}, {SL_OP_SHAPE, "end", SL_ATTR_INT},
+	{SL_OP_GATHER, "axis", SL_ATTR_INT}, {SL_OP_CONSTANTOFSHAPE, "value", -1}, /* a float or an int */
 };
 
 static enum sl_status check_attrs(const struct sl_node *n, struct sl_err *err)
@@ -130,17 +103,19 @@ static enum sl_status check_attrs(const struct sl_node *n, struct sl_err *err)
 			known = attrs[k].kind < 0 ? a->kind == SL_ATTR_FLOAT || a->kind == SL_ATTR_INT
 						  : attrs[k].kind == (int)a->kind;
 			if (!known)
-				return sl_fail(err, SL_INVALID, "node \"%.60s\" (%s): attribute \"%.40s\" has the wrong kind",
-					n->name, sl_op_name(n->op), a->name);
+				return sl_fail(err, SL_INVALID,
+					"node \"%.60s\" (%s): attribute \"%.40s\" has the wrong kind", n->name,
+					sl_op_name(n->op), a->name);
 		}
 		if (!known)
-			return sl_fail(err, SL_INVALID, "node \"%.60s\": %s has no attribute \"%.40s\" in opset 13", n->name,
-				sl_op_name(n->op), a->name);
+			return sl_fail(err, SL_INVALID, "node \"%.60s\": %s has no attribute \"%.40s\" in opset 13",
+				n->name, sl_op_name(n->op), a->name);
 		if (a->kind == SL_ATTR_LIST && (a->n < 0 || a->n > SL_ATTR_INTS))
 			return sl_fail(err, SL_INVALID, "node \"%.60s\": attribute \"%.40s\" has more than %d numbers",
 				n->name, a->name, SL_ATTR_INTS);
 		if (a->kind == SL_ATTR_FLOAT && !isfinite(a->f))
-			return sl_fail(err, SL_INVALID, "node \"%.60s\": attribute \"%.40s\" is not finite", n->name, a->name);
+			return sl_fail(
+				err, SL_INVALID, "node \"%.60s\": attribute \"%.40s\" is not finite", n->name, a->name);
 	}
 	return SL_OK;
 }
@@ -173,7 +148,8 @@ static enum sl_status check_dtypes(const struct sl_graph *g, const struct sl_nod
 		int64_t to = sl_node_int(n, "to", 0);
 
 		if (to != SL_CAST_F32 && to != SL_CAST_I64)
-			return sl_fail(err, SL_INVALID, "node \"%.60s\": Cast to type %lld; only float (1) and int64 (7)", n->name,
+			return sl_fail(err, SL_INVALID,
+				"node \"%.60s\": Cast to type %lld; only float (1) and int64 (7)", n->name,
 				(long long)to);
 		out = to == SL_CAST_I64 ? SL_I64 : SL_F32;
 	}
@@ -192,25 +168,28 @@ static enum sl_status check_node(const struct sl_graph *g, const struct sl_node 
 		return sl_fail(err, SL_INVALID, "node %d: unknown operator %d", (int)(n - g->node), (int)n->op);
 	r = &rules[n->op];
 	if (n->nin < r->in_min || n->nin > r->in_max || n->nout < 1 || n->nout > r->out_max)
-		return sl_fail(err, SL_INVALID, "node \"%.60s\": %s with %d inputs and %d outputs; it takes %d to %d and 1 to %d",
-			n->name, sl_op_name(n->op), n->nin, n->nout, r->in_min, r->in_max, r->out_max);
+		return sl_fail(err, SL_INVALID,
+			"node \"%.60s\": %s with %d inputs and %d outputs; it takes %d to %d and 1 to %d", n->name,
+			sl_op_name(n->op), n->nin, n->nout, r->in_min, r->in_max, r->out_max);
 	for (int i = 0; i < n->nin; i++) {
 		int v = n->in[i];
 
 		if (v == -1 && i >= r->in_min && n->op != SL_OP_CONCAT)
 			continue;
 		if (v < 0 || v >= g->nvalue)
-			return sl_fail(err, SL_INVALID, "node \"%.60s\" (%s): input %d is missing", n->name, sl_op_name(n->op), i);
+			return sl_fail(err, SL_INVALID, "node \"%.60s\" (%s): input %d is missing", n->name,
+				sl_op_name(n->op), i);
 		if (!made[v])
-			return sl_fail(err, SL_INVALID, "node \"%.60s\" (%s): input \"%.60s\" is not made before it is used",
-				n->name, sl_op_name(n->op), g->value[v].name);
+			return sl_fail(err, SL_INVALID,
+				"node \"%.60s\" (%s): input \"%.60s\" is not made before it is used", n->name,
+				sl_op_name(n->op), g->value[v].name);
 	}
 	for (int i = 0; i < n->nout; i++) {
 		int v = n->out[i];
 
 		if (v < 0 || v >= g->nvalue || g->value[v].kind != SL_VALUE_NODE || made[v])
-			return sl_fail(err, SL_INVALID, "node \"%.60s\" (%s): output %d is made twice or is no node's", n->name,
-				sl_op_name(n->op), i);
+			return sl_fail(err, SL_INVALID, "node \"%.60s\" (%s): output %d is made twice or is no node's",
+				n->name, sl_op_name(n->op), i);
 		made[v] = true;
 	}
 	if (check_attrs(n, err) != SL_OK)
@@ -278,8 +257,8 @@ static enum sl_status check_ends(const struct sl_graph *g, struct sl_err *err)
 	int inputs = 0;
 
 	if (g->ninput < 1 || g->ninput > SL_NODE_IN || g->noutput < 1 || g->noutput > SL_NODE_OUT)
-		return sl_fail(err, SL_INVALID, "graph with %d inputs and %d outputs; 1 to %d and 1 to %d", g->ninput, g->noutput,
-			SL_NODE_IN, SL_NODE_OUT);
+		return sl_fail(err, SL_INVALID, "graph with %d inputs and %d outputs; 1 to %d and 1 to %d", g->ninput,
+			g->noutput, SL_NODE_IN, SL_NODE_OUT);
 	for (int i = 0; i < g->nvalue; i++)
 		inputs += g->value[i].kind == SL_VALUE_INPUT;
 	for (int i = 0; i < g->ninput; i++) {
@@ -295,7 +274,8 @@ static enum sl_status check_ends(const struct sl_graph *g, struct sl_err *err)
 		if (g->output[i] < 0 || g->output[i] >= g->nvalue)
 			return sl_fail(err, SL_INVALID, "output %d of the graph is no value", i);
 		if (g->value[g->output[i]].dtype != SL_F32)
-			return sl_fail(err, SL_INVALID, "output \"%.60s\" of the graph is not float", g->value[g->output[i]].name);
+			return sl_fail(err, SL_INVALID, "output \"%.60s\" of the graph is not float",
+				g->value[g->output[i]].name);
 	}
 	return SL_OK;
 }

@@ -8,9 +8,9 @@
 
 struct fold {
 	struct sl_graph *g; /* a clone that is taken apart */
-	int *alias;         /* value -> value that stands for it */
-	int *uses;          /* by nodes and by the graph's outputs */
-	bool *dead;         /* nodes */
+	int *alias; /* value -> value that stands for it */
+	int *uses; /* by nodes and by the graph's outputs */
+	bool *dead; /* nodes */
 };
 
 static int resolve(const struct fold *f, int v)
@@ -124,7 +124,8 @@ static void fold_batchnorm(struct fold *f, struct sl_node *conv, const struct sl
 	const char *base = g->value[bn->out[0]].name;
 	SL_AUTOFREE char *wname = free_name(g, base, "weight"), *bname = free_name(g, base, "bias");
 	float eps = sl_node_float(bn, "epsilon", 1e-5f);
-	SL_AUTOFREE float *w = sl_calloc((size_t)(out * each) + 1, sizeof(float)), *b = sl_calloc((size_t)out, sizeof(float));
+	SL_AUTOFREE float *w = sl_calloc((size_t)(out * each) + 1, sizeof(float)),
+			  *b = sl_calloc((size_t)out, sizeof(float));
 
 	for (int64_t o = 0; o < out; o++) {
 		double k = (double)gamma[o] / sqrt((double)var[o] + (double)eps);
@@ -156,7 +157,8 @@ static void fold_batchnorms(struct fold *f)
 			continue;
 		for (int k = 0; k < n->nout; k++)
 			maker[n->out[k]] = i;
-		if (g->nvalue + 2 > SL_GRAPH_VALUES || n->op != SL_OP_BATCHNORM || n->in[0] >= nvalue || maker[n->in[0]] < 0 || f->uses[n->in[0]] != 1)
+		if (g->nvalue + 2 > SL_GRAPH_VALUES || n->op != SL_OP_BATCHNORM || n->in[0] >= nvalue ||
+			maker[n->in[0]] < 0 || f->uses[n->in[0]] != 1)
 			continue;
 		conv = &g->node[maker[n->in[0]]];
 		if (conv->op != SL_OP_CONV || !is_weight(g, conv->in[1], -1) || g->value[conv->in[1]].shape.rank != 4)

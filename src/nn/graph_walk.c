@@ -71,8 +71,8 @@ static bool is_constant(struct sl_walk *w, const struct sl_node *n)
 	return sum <= w->budget;
 }
 
-static enum sl_status eval(struct sl_walk *w, const struct sl_node *n, const struct sl_data *const *in,
-	struct sl_err *err)
+static enum sl_status eval(
+	struct sl_walk *w, const struct sl_node *n, const struct sl_data *const *in, struct sl_err *err)
 {
 	struct sl_data out[SL_NODE_OUT];
 	enum sl_status st;
@@ -111,28 +111,31 @@ static enum sl_status walk_node(struct sl_walk *w, const struct sl_node *n, stru
 	constant = is_constant(w, n);
 	for (int i = 0; i < n->nout && !constant; i++)
 		if (sl_shape_count(&shape[i]) == 0)
-			return sl_fail(err, SL_INVALID, "node \"%.60s\" (%s): output %d is empty", n->name, sl_op_name(n->op), i);
+			return sl_fail(err, SL_INVALID, "node \"%.60s\" (%s): output %d is empty", n->name,
+				sl_op_name(n->op), i);
 	return constant ? eval(w, n, in, err) : SL_OK;
 }
 
-static enum sl_status set_input(struct sl_walk *w, const struct sl_value *v, const struct sl_shape *s,
-	struct sl_data *ret, struct sl_err *err)
+static enum sl_status set_input(
+	struct sl_walk *w, const struct sl_value *v, const struct sl_shape *s, struct sl_data *ret, struct sl_err *err)
 {
 	bool fits = s->rank == v->shape.rank;
 
 	for (int i = 0; fits && i < s->rank; i++)
 		fits = s->dim[i] >= 1 && (v->shape.dim[i] == -1 || v->shape.dim[i] == s->dim[i]);
 	if (!fits)
-		return sl_fail(err, SL_INVALID, "input \"%.60s\": the shape does not fit (rank %d, the net's is %d; or a side differs)",
+		return sl_fail(err, SL_INVALID,
+			"input \"%.60s\": the shape does not fit (rank %d, the net's is %d; or a side differs)",
 			v->name, s->rank, v->shape.rank);
 	if (sl_shape_count(s) < 0 || sl_shape_count(s) > SL_VALUE_ELEMENTS)
-		return sl_fail(err, SL_TOO_LARGE, "input \"%.60s\" has over %lld elements", v->name, (long long)SL_VALUE_ELEMENTS);
+		return sl_fail(err, SL_TOO_LARGE, "input \"%.60s\" has over %lld elements", v->name,
+			(long long)SL_VALUE_ELEMENTS);
 	ret->shape = *s;
 	return SL_OK;
 }
 
-enum sl_status sl_walk_run(struct sl_walk *w, const struct sl_graph *g, const struct sl_shape *inputs,
-	struct sl_err *err)
+enum sl_status sl_walk_run(
+	struct sl_walk *w, const struct sl_graph *g, const struct sl_shape *inputs, struct sl_err *err)
 {
 	enum sl_status st = SL_OK;
 
@@ -158,8 +161,8 @@ enum sl_status sl_walk_run(struct sl_walk *w, const struct sl_graph *g, const st
 	return st;
 }
 
-enum sl_status sl_graph_shapes(const struct sl_graph *g, const struct sl_shape *inputs, struct sl_shape *ret,
-	struct sl_err *err)
+enum sl_status sl_graph_shapes(
+	const struct sl_graph *g, const struct sl_shape *inputs, struct sl_shape *ret, struct sl_err *err)
 {
 	SL_AUTO(sl_walk_done) struct sl_walk w = {0};
 	enum sl_status st = sl_walk_run(&w, g, inputs, err);

@@ -106,6 +106,15 @@ void sl_session_free(struct sl_session *s)
 	free(s);
 }
 
+int64_t sl_session_bytes(const struct sl_session *s)
+{
+	int64_t bytes = 0;
+
+	for (int i = 0; i < s->nentry; i++)
+		bytes += s->m->exec->program_bytes(s->entry[i].program);
+	return bytes;
+}
+
 static struct entry *find_entry(struct sl_session *s, const struct sl_tensor *in)
 {
 	for (int i = 0; i < s->nentry; i++) {
@@ -132,7 +141,8 @@ static struct entry *free_entry(struct sl_session *s)
 	return oldest;
 }
 
-static enum sl_status add_entry(struct sl_session *s, const struct sl_tensor *in, struct entry **ret, struct sl_err *err)
+static enum sl_status add_entry(
+	struct sl_session *s, const struct sl_tensor *in, struct entry **ret, struct sl_err *err)
 {
 	const struct sl_graph *g = s->m->g;
 	SL_AUTO(sl_walk_done) struct sl_walk w = {0};
@@ -158,8 +168,8 @@ static enum sl_status add_entry(struct sl_session *s, const struct sl_tensor *in
 	return SL_OK;
 }
 
-enum sl_status sl_session_run(struct sl_session *s, const struct sl_tensor *in, struct sl_tensor *ret,
-	struct sl_err *err)
+enum sl_status sl_session_run(
+	struct sl_session *s, const struct sl_tensor *in, struct sl_tensor *ret, struct sl_err *err)
 {
 	struct entry *e = find_entry(s, in);
 	enum sl_status st = SL_OK;
@@ -184,8 +194,8 @@ void sl_pixels_plain(const struct sl_pixels *im, float *ret)
 		}
 }
 
-enum sl_status sl_session_run_pixels(struct sl_session *s, const struct sl_pixels *in, struct sl_tensor *ret,
-	struct sl_err *err)
+enum sl_status sl_session_run_pixels(
+	struct sl_session *s, const struct sl_pixels *in, struct sl_tensor *ret, struct sl_err *err)
 {
 	struct sl_tensor t = {NULL, SL_SHAPE(1, 3, in->net_h, in->net_w)};
 	struct entry *e;
@@ -194,7 +204,8 @@ enum sl_status sl_session_run_pixels(struct sl_session *s, const struct sl_pixel
 	if (s->m->g->ninput != 1)
 		return sl_fail(err, SL_INVALID, "pixels for a net with %d inputs", s->m->g->ninput);
 	if (in->w < 1 || in->h < 1 || in->w > in->net_w || in->h > in->net_h)
-		return sl_fail(err, SL_INVALID, "a picture of %dx%d for a net of %dx%d", in->w, in->h, in->net_w, in->net_h);
+		return sl_fail(
+			err, SL_INVALID, "a picture of %dx%d for a net of %dx%d", in->w, in->h, in->net_w, in->net_h);
 	if (s->m->exec->run_pixels) {
 		e = find_entry(s, &t);
 		if (!e)

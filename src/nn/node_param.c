@@ -28,8 +28,8 @@ static enum sl_status pair(const struct sl_node *n, const char *name, int64_t lo
 		return FAIL(n, SL_UNSUPPORTED, "%s has %d numbers; only images (2) are handled", name, a->n);
 	for (int i = 0; i < 2; i++) {
 		if (a->list[i] < lo || a->list[i] > SL_KERNEL_MAX)
-			return FAIL(n, SL_INVALID, "%s is %lld, not in %lld..%d", name, (long long)a->list[i], (long long)lo,
-				SL_KERNEL_MAX);
+			return FAIL(n, SL_INVALID, "%s is %lld, not in %lld..%d", name, (long long)a->list[i],
+				(long long)lo, SL_KERNEL_MAX);
 		ret[i] = a->list[i];
 	}
 	return SL_OK;
@@ -68,8 +68,8 @@ static enum sl_status read_pads(const struct sl_node *n, const int64_t x[2], con
 
 /* Steps of the window along one side; with ceil the last one may hang over the end, but it
  * must start inside the input or its first padding. */
-static int64_t window_steps(int64_t x, int64_t k, int64_t s, int64_t d, int64_t p0, int64_t p1, bool ceil_mode,
-	int64_t *more)
+static int64_t window_steps(
+	int64_t x, int64_t k, int64_t s, int64_t d, int64_t p0, int64_t p1, bool ceil_mode, int64_t *more)
 {
 	int64_t span = (k - 1) * d + 1, room = x + p0 + p1 - span, n;
 
@@ -121,8 +121,8 @@ enum sl_status sl_node_window(const struct sl_node *n, const struct sl_shape *x,
 	ret->pr += ret->xr;
 	ret->groups = sl_node_int(n, "group", 1);
 	if (ret->ho < 1 || ret->wo < 1)
-		return FAIL(n, SL_INVALID, "the %lldx%lld window does not fit into %lldx%lld", (long long)k[1], (long long)k[0],
-			(long long)side[1], (long long)side[0]);
+		return FAIL(n, SL_INVALID, "the %lldx%lld window does not fit into %lldx%lld", (long long)k[1],
+			(long long)k[0], (long long)side[1], (long long)side[0]);
 	return SL_OK;
 }
 
@@ -165,8 +165,8 @@ static const struct sl_data *input(const struct sl_node *n, const struct sl_data
 	return i < n->nin && n->in[i] >= 0 ? in[i] : NULL;
 }
 
-enum sl_status sl_node_resize(const struct sl_node *n, const struct sl_data *const *in, struct sl_resize *ret,
-	struct sl_err *err)
+enum sl_status sl_node_resize(
+	const struct sl_node *n, const struct sl_data *const *in, struct sl_resize *ret, struct sl_err *err)
 {
 	const struct sl_shape *x = &in[0]->shape;
 	const struct sl_data *scales = input(n, in, n->op == SL_OP_UPSAMPLE ? 1 : 2);
@@ -238,8 +238,8 @@ static enum sl_status cut_axis(const struct sl_node *n, int64_t dim, int64_t sta
 	return SL_OK;
 }
 
-enum sl_status sl_node_cut(const struct sl_node *n, const struct sl_data *const *in, struct sl_cut *ret,
-	struct sl_err *err)
+enum sl_status sl_node_cut(
+	const struct sl_node *n, const struct sl_data *const *in, struct sl_cut *ret, struct sl_err *err)
 {
 	const struct sl_data *axes = input(n, in, 3), *steps = input(n, in, 4);
 	const struct sl_shape *x = &in[0]->shape;
@@ -249,9 +249,10 @@ enum sl_status sl_node_cut(const struct sl_node *n, const struct sl_data *const 
 	if (!sl_data_is_known(in[1]) || !sl_data_is_known(in[2]) || (axes && !sl_data_is_known(axes)) ||
 		(steps && !sl_data_is_known(steps)))
 		return FAIL(n, SL_UNSUPPORTED, "what is cut depends on the data");
-	if (count > x->rank || sl_shape_count(&in[2]->shape) != count || (axes && sl_shape_count(&axes->shape) != count) ||
-		(steps && sl_shape_count(&steps->shape) != count))
-		return FAIL(n, SL_INVALID, "starts, ends, axes and steps differ in length or are more than %d", x->rank);
+	if (count > x->rank || sl_shape_count(&in[2]->shape) != count ||
+		(axes && sl_shape_count(&axes->shape) != count) || (steps && sl_shape_count(&steps->shape) != count))
+		return FAIL(
+			n, SL_INVALID, "starts, ends, axes and steps differ in length or are more than %d", x->rank);
 	ret->out = *x;
 	for (int i = 0; i < SL_RANK; i++) {
 		ret->start[i] = 0;
@@ -273,8 +274,8 @@ enum sl_status sl_node_cut(const struct sl_node *n, const struct sl_data *const 
 	return SL_OK;
 }
 
-enum sl_status sl_node_gemm(const struct sl_node *n, const struct sl_data *const *in, struct sl_gemm *ret,
-	struct sl_err *err)
+enum sl_status sl_node_gemm(
+	const struct sl_node *n, const struct sl_data *const *in, struct sl_gemm *ret, struct sl_err *err)
 {
 	const struct sl_shape *a = &in[0]->shape, *b = &in[1]->shape;
 	const struct sl_data *c = input(n, in, 2);
@@ -328,7 +329,8 @@ enum sl_status sl_shape_broadcast(const struct sl_node *n, const struct sl_shape
 		int64_t da = ia < 0 ? 1 : a->dim[ia], db = ib < 0 ? 1 : b->dim[ib];
 
 		if (da != db && da != 1 && db != 1)
-			return FAIL(n, SL_INVALID, "sides %lld and %lld do not go together", (long long)da, (long long)db);
+			return FAIL(
+				n, SL_INVALID, "sides %lld and %lld do not go together", (long long)da, (long long)db);
 		out.dim[i] = da == 1 ? db : da;
 	}
 	*ret = out;

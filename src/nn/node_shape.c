@@ -43,8 +43,8 @@ static enum sl_status binary_shape(NODE)
 	return sl_shape_broadcast(n, &in[0]->shape, &in[1]->shape, ret, err);
 }
 
-static enum sl_status vector(const struct sl_node *n, const struct sl_data *d, int64_t len, const char *what,
-	struct sl_err *err)
+static enum sl_status vector(
+	const struct sl_node *n, const struct sl_data *d, int64_t len, const char *what, struct sl_err *err)
 {
 	if (d->shape.rank != 1 || d->shape.dim[0] != len)
 		return FAIL(n, SL_INVALID, "%s is no vector of %lld", what, (long long)len);
@@ -76,8 +76,8 @@ static enum sl_status pool_shape(NODE)
 	if (st != SL_OK)
 		return st;
 	/* A window wholly in the padding has no maximum and no mean. */
-	if (win.pt > (win.kh - 1) * win.dh || win.pl > (win.kw - 1) * win.dw || win.pb - win.xb > (win.kh - 1) * win.dh ||
-		win.pr - win.xr > (win.kw - 1) * win.dw)
+	if (win.pt > (win.kh - 1) * win.dh || win.pl > (win.kw - 1) * win.dw ||
+		win.pb - win.xb > (win.kh - 1) * win.dh || win.pr - win.xr > (win.kw - 1) * win.dw)
 		return FAIL(n, SL_INVALID, "padding as large as the kernel");
 	if (n->op == SL_OP_AVGPOOL && (win.dh != 1 || win.dw != 1))
 		return FAIL(n, SL_UNSUPPORTED, "dilations");
@@ -227,8 +227,8 @@ static enum sl_status split_shape(NODE)
 		sum += part[i];
 	}
 	if (count != n->nout || sum != in[0]->shape.dim[axis])
-		return FAIL(n, SL_INVALID, "%d parts of together %lld for %d outputs and a side of %lld", count, (long long)sum,
-			n->nout, (long long)in[0]->shape.dim[axis]);
+		return FAIL(n, SL_INVALID, "%d parts of together %lld for %d outputs and a side of %lld", count,
+			(long long)sum, n->nout, (long long)in[0]->shape.dim[axis]);
 	for (int i = 0; i < count; i++) {
 		ret[i] = in[0]->shape;
 		ret[i].dim[axis] = part[i];
@@ -271,7 +271,8 @@ static enum sl_status reshape_shape(NODE)
 	}
 	if (open >= 0) {
 		if (known < 1 || have % known)
-			return FAIL(n, SL_INVALID, "%lld elements do not fill rows of %lld", (long long)have, (long long)known);
+			return FAIL(n, SL_INVALID, "%lld elements do not fill rows of %lld", (long long)have,
+				(long long)known);
 		ret->dim[open] = have / known;
 		known = have;
 	}
@@ -498,8 +499,8 @@ static enum sl_status (*const shape_of[SL_OP_COUNT])(NODE) = {
 	[SL_OP_EXPAND] = expand_shape,
 };
 
-enum sl_status sl_node_shapes(const struct sl_node *n, const struct sl_data *const *in, struct sl_shape *ret,
-	struct sl_err *err)
+enum sl_status sl_node_shapes(
+	const struct sl_node *n, const struct sl_data *const *in, struct sl_shape *ret, struct sl_err *err)
 {
 	enum sl_status st = (shape_of[n->op] ? shape_of[n->op] : same_shape)(n, in, ret, err);
 
@@ -509,7 +510,8 @@ enum sl_status sl_node_shapes(const struct sl_node *n, const struct sl_data *con
 		int64_t count = sl_shape_count(&ret[i]);
 
 		if (count < 0 || count > SL_VALUE_ELEMENTS)
-			return FAIL(n, SL_TOO_LARGE, "output %d has over %lld elements", i, (long long)SL_VALUE_ELEMENTS);
+			return FAIL(
+				n, SL_TOO_LARGE, "output %d has over %lld elements", i, (long long)SL_VALUE_ELEMENTS);
 	}
 	if (n->op == SL_OP_CLIP)
 		for (int i = 1; i < 3; i++)

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+/* clang-format off */
 /* X(C name, ONNX name) */
 #define SL_OP_MAP(X) \
 	X(CONV, "Conv") X(BATCHNORM, "BatchNormalization") X(RELU, "Relu") X(LEAKYRELU, "LeakyRelu") \
@@ -29,5 +30,6 @@ enum sl_op {
 #undef SL_X
 	SL_OP_COUNT
 };
+/* clang-format on */
 
 const char *sl_op_name(enum sl_op op); /* ONNX's */

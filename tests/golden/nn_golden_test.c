@@ -16,7 +16,8 @@ static void read_file(const char *name, const char *suffix, struct sl_buf *ret)
 	CHECK_OK(sl_fs_read(path, ret, &err));
 }
 
-static void check(const char *name, struct sl_shape shape, const char *executor, enum sl_precision precision, double limit)
+static void check(
+	const char *name, struct sl_shape shape, const char *executor, enum sl_precision precision, double limit)
 {
 	SL_AUTO(sl_buf_done) struct sl_buf file = {0}, data = {0};
 	struct sl_tensor in = {.shape = shape}, out[SL_NODE_OUT];
@@ -42,7 +43,8 @@ static void check(const char *name, struct sl_shape shape, const char *executor,
 			most = fmax(most, fabs((double)want[k]));
 		}
 		if (!(worst <= limit * most))
-			sl_test_fail(__FILE__, __LINE__, "%s, %s: output %d is off by %.3g of %.3g", name, executor, i, worst, most);
+			sl_test_fail(__FILE__, __LINE__, "%s, %s: output %d is off by %.3g of %.3g", name, executor, i,
+				worst, most);
 		want += n;
 	}
 	CHECK((const uint8_t *)want == data.ptr + data.len);

@@ -62,7 +62,7 @@ TEST(nn_graph, check_refuses_what_breaks_its_rules)
 	conv->nout = 1;
 	conv->op = SL_OP_COUNT;
 	refused(g, "unknown operator");
-	conv->op = (enum sl_op)-1;
+	conv->op = (enum sl_op) - 1;
 	refused(g, "unknown operator");
 	conv->op = SL_OP_RESHAPE;
 	refused(g, "has no attribute");
@@ -145,7 +145,8 @@ TEST(nn_graph, shapes_follow_integers_computed_from_shapes)
 {
 	struct sl_graph *g = sl_graph_new("g");
 	int x = sl_graph_input(g, "x", SL_SHAPE(-1, -1, -1, -1)), part[6], v, shape;
-	struct sl_shape in = SL_SHAPE(2, 5, 6, 10), all[64], want = SL_SHAPE(2, 5, 3, 2, 5, 2), again = SL_SHAPE(1, 1, 4, 2);
+	struct sl_shape in = SL_SHAPE(2, 5, 6, 10), all[64], want = SL_SHAPE(2, 5, 3, 2, 5, 2),
+			again = SL_SHAPE(1, 1, 4, 2);
 	struct sl_err err = {0};
 
 	shape = sl_graph_op(g, SL_OP_SHAPE, NULL, &x, 1);
@@ -236,7 +237,8 @@ TEST(nn_graph, constants_are_folded_and_names_of_outputs_stay)
 {
 	struct sl_graph *g = sl_graph_new("g"), *f;
 	int x = sl_graph_input(g, "x", SL_SHAPE(-1, 2));
-	int a = sl_graph_weight(g, "a", SL_SHAPE(2), (float[]){1, 2}), b = sl_graph_weight(g, "b", SL_SHAPE(2), (float[]){3, 5});
+	int a = sl_graph_weight(g, "a", SL_SHAPE(2), (float[]){1, 2}),
+	    b = sl_graph_weight(g, "b", SL_SHAPE(2), (float[]){3, 5});
 	int c = sl_graph_op(g, SL_OP_MUL, "c", (int[]){a, b}, 2), y, z;
 	struct sl_err err = {0};
 

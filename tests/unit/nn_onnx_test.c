@@ -20,7 +20,8 @@ static bool same_graph(const struct sl_graph *a, const struct sl_graph *b)
 				(x->in[k] >= 0 && strcmp(a->value[x->in[k]].name, b->value[y->in[k]].name) != 0))
 				return false;
 		for (int k = 0; k < x->nattr; k++)
-			if (x->attr[k].i != y->attr[k].i || x->attr[k].f != y->attr[k].f || x->attr[k].n != y->attr[k].n ||
+			if (x->attr[k].i != y->attr[k].i || x->attr[k].f != y->attr[k].f ||
+				x->attr[k].n != y->attr[k].n ||
 				memcmp(x->attr[k].list, y->attr[k].list, sizeof(int64_t) * (size_t)x->attr[k].n) != 0)
 				return false;
 	}
@@ -63,8 +64,10 @@ static struct sl_graph *tiny(void)
 	y = sl_graph_op(g, SL_OP_CONV, "conv", (int[]){x, w}, 2);
 	sl_graph_attr_list(g, "kernel_shape", (int64_t[]){1, 1}, 2);
 	y = sl_graph_op(g, SL_OP_HARDSWISH, "hs", &y, 1);
-	y = sl_graph_op(g, SL_OP_UPSAMPLE, "up", (int[]){y, sl_graph_weight(g, "s", SL_SHAPE(4), (float[]){1, 1, 2, 2})}, 2);
-	y = sl_graph_op(g, SL_OP_RESHAPE, "flat", (int[]){y, sl_graph_ints(g, "to", SL_SHAPE(2), (int64_t[]){0, -1})}, 2);
+	y = sl_graph_op(
+		g, SL_OP_UPSAMPLE, "up", (int[]){y, sl_graph_weight(g, "s", SL_SHAPE(4), (float[]){1, 1, 2, 2})}, 2);
+	y = sl_graph_op(
+		g, SL_OP_RESHAPE, "flat", (int[]){y, sl_graph_ints(g, "to", SL_SHAPE(2), (int64_t[]){0, -1})}, 2);
 	sl_graph_output(g, y);
 	return g;
 }
@@ -232,7 +235,7 @@ TEST(nn_onnx, many_empty_messages_do_not_become_gigabytes)
 {
 	struct sl_buf b = {0};
 	uint8_t head[] = {7 << 3 | 2, 0x80, 0x80, 0x80, 0x02}; /* graph of 4 MiB */
-	static const uint8_t empty[] = {1 << 3 | 2, 0};        /* a node of 0 bytes; 112 in memory */
+	static const uint8_t empty[] = {1 << 3 | 2, 0}; /* a node of 0 bytes; 112 in memory */
 	enum sl_status st;
 
 	CHECK_EQ(sl_buf_add(&b, head, sizeof(head)), SL_OK);

@@ -45,7 +45,8 @@ static int ints(struct tool *t, const int64_t *v, int n)
 #define OP(t, op, ...) \
 	sl_graph_op((t)->g, SL_OP_##op, NULL, (int[]){__VA_ARGS__}, (int)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)))
 #define LIST(t, name, ...) \
-	sl_graph_attr_list((t)->g, name, (int64_t[]){__VA_ARGS__}, (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)))
+	sl_graph_attr_list( \
+		(t)->g, name, (int64_t[]){__VA_ARGS__}, (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)))
 
 static int conv_any(struct tool *t, int x, int64_t in, int64_t out, int64_t k, int64_t groups, bool bias)
 {
@@ -93,7 +94,8 @@ static int do_conv_same(struct tool *t)
 	return y;
 }
 
-static int do_conv_chain(struct tool *t) /* residual: relu(x + conv(x)), then x*sigmoid(x) of another, then x + act(conv) */
+static int do_conv_chain(
+	struct tool *t) /* residual: relu(x + conv(x)), then x*sigmoid(x) of another, then x + act(conv) */
 {
 	int64_t c = t->s.dim[1];
 	int y = OP(t, RELU, OP(t, ADD, conv_any(t, t->x, c, c, 3, 1, true), t->x)), z, u;
@@ -143,7 +145,8 @@ static int do_sqrt(struct tool *t)
 }
 static int do_clip(struct tool *t)
 {
-	return pick(t, 0, 1) ? OP(t, CLIP, t->x, scalar(t, -.4f), scalar(t, .5f)) : OP(t, CLIP, t->x, -1, scalar(t, .5f));
+	return pick(t, 0, 1) ? OP(t, CLIP, t->x, scalar(t, -.4f), scalar(t, .5f))
+			     : OP(t, CLIP, t->x, -1, scalar(t, .5f));
 }
 static int do_hardswish(struct tool *t)
 {
@@ -266,7 +269,8 @@ static int do_resize(struct tool *t)
 	static const char *const coord[] = {"half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"};
 	static const char *const round[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
 	int64_t kind = pick(t, 0, 3);
-	int scale = sl_graph_weight(t->g, NULL, SL_SHAPE(4), (float[]){1, 1, kind == 2 ? 1.6f : 2, kind == 2 ? .7f : 2});
+	int scale =
+		sl_graph_weight(t->g, NULL, SL_SHAPE(4), (float[]){1, 1, kind == 2 ? 1.6f : 2, kind == 2 ? .7f : 2});
 	int size = INTS(t, t->s.dim[0], t->s.dim[1], pick(t, 3, 20), pick(t, 3, 20));
 	int y = kind == 3 ? OP(t, RESIZE, t->x, -1, -1, size) : OP(t, RESIZE, t->x, -1, scale);
 
@@ -501,8 +505,8 @@ static void compare(const struct sl_graph *g, const struct sl_tensor *in, enum s
 		most = fmax(most, fabs((double)a[i]));
 	}
 	if (worst > (double)limit * most)
-		sl_test_fail(__FILE__, __LINE__, "%s, round %d: oneDNN is off by %.3g of %.3g", sl_op_name(op), round, worst,
-			most);
+		sl_test_fail(__FILE__, __LINE__, "%s, round %d: oneDNN is off by %.3g of %.3g", sl_op_name(op), round,
+			worst, most);
 }
 
 static void one_round(size_t at, int round, bool bf16)

@@ -103,8 +103,8 @@ static bool lower_ref(struct sl_program *p, const struct sl_node *n)
 				return false;
 		}
 	for (int i = 0; i < n->nout; i++)
-		ten[count++] = sl_ten_new(p, n->out[i], false,
-			p->w.data[n->out[i]].dtype == SL_F32 ? dnnl_f32 : dnnl_data_type_undef);
+		ten[count++] = sl_ten_new(
+			p, n->out[i], false, p->w.data[n->out[i]].dtype == SL_F32 ? dnnl_f32 : dnnl_data_type_undef);
 	s = sl_step_new(p, SL_STEP_REF);
 	s->node = n;
 	s->data = sl_calloc((size_t)(n->nin + n->nout), sizeof(*s->data));
@@ -173,14 +173,15 @@ static bool lower_all(struct sl_program *p)
 	return ok;
 }
 
-static enum sl_status compile(void *store, struct sl_walk *w, enum sl_precision precision, void **ret_program,
-	struct sl_err *err)
+static enum sl_status compile(
+	void *store, struct sl_walk *w, enum sl_precision precision, void **ret_program, struct sl_err *err)
 {
 	struct sl_program *p = program_new(store, w, precision);
 	enum sl_status st;
 
 	one_core();
-	if (dnnl_stream_create(&p->stream, p->store->engine, dnnl_stream_default_flags) != dnnl_success || !lower_all(p))
+	if (dnnl_stream_create(&p->stream, p->store->engine, dnnl_stream_default_flags) != dnnl_success ||
+		!lower_all(p))
 		st = sl_fail(err, SL_UNSUPPORTED, "oneDNN cannot make the steps of this net");
 	else
 		st = sl_program_place(p, err);
@@ -189,6 +190,11 @@ static enum sl_status compile(void *store, struct sl_walk *w, enum sl_precision 
 	else
 		program_free(p);
 	return st;
+}
+
+static int64_t program_bytes(const void *program)
+{
+	return ((const struct sl_program *)program)->arena_size;
 }
 
 static enum sl_status run_ref(struct sl_program *p, struct sl_step *s, struct sl_err *err)
@@ -217,8 +223,8 @@ static enum sl_status run_step(struct sl_program *p, struct sl_step *s, struct s
 			return sl_fail(err, SL_UNSUPPORTED, "oneDNN could not run a step");
 		return SL_OK;
 	case SL_STEP_REPEAT:
-		sl_kernel_repeat(sl_ten_ptr(p, s->ten[0]), sl_ten_ptr(p, s->ten[1]), &p->w.data[a->value].shape, s->repeat,
-			a->dt == dnnl_bf16 ? 2 : 4);
+		sl_kernel_repeat(sl_ten_ptr(p, s->ten[0]), sl_ten_ptr(p, s->ten[1]), &p->w.data[a->value].shape,
+			s->repeat, a->dt == dnnl_bf16 ? 2 : 4);
 		return SL_OK;
 	case SL_STEP_PACK:
 		sl_kernel_pack(sl_ten_ptr(p, s->ten[0]), sl_ten_ptr(p, s->ten[1]), &p->w.data[b->value].shape,
@@ -292,5 +298,6 @@ const struct sl_exec sl_exec_dnnl = {
 	.compile = compile,
 	.run = run,
 	.run_pixels = run_pixels,
+	.program_bytes = program_bytes,
 	.program_free = program_free,
 };

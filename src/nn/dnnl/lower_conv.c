@@ -15,7 +15,7 @@ static dnnl_memory_desc_t weights_md(const struct conv *c, bool any, dnnl_data_t
 	dnnl_memory_desc_t md;
 
 	if (dnnl_memory_desc_init_by_tag(&md, c->wrank, c->wdims, dt,
-		    any ? dnnl_format_tag_any
+		    any             ? dnnl_format_tag_any
 		    : c->wrank == 5 ? dnnl_abcde
 				    : dnnl_abcd) != dnnl_success)
 		SL_BUG("oneDNN refuses weights");
@@ -164,7 +164,10 @@ static bool pack_weights(struct sl_program *p, const struct sl_node *n, const st
 bool sl_lower_conv(struct sl_program *p, const struct sl_chain *chain)
 {
 	const struct sl_node *n = &p->g->node[chain->conv];
-	int last = chain->act_first ? chain->add : chain->act >= 0 ? chain->act : chain->add >= 0 ? chain->add : chain->conv;
+	int last = chain->act_first  ? chain->add
+		   : chain->act >= 0 ? chain->act
+		   : chain->add >= 0 ? chain->add
+				     : chain->conv;
 	int v = p->g->node[last].out[0], src, dst;
 	struct conv c = {.out_type = is_for_plain(p, v) ? dnnl_f32 : p->fast};
 	dnnl_primitive_desc_t pd;

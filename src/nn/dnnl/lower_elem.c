@@ -30,7 +30,8 @@ static bool lower_eltwise(struct sl_program *p, const struct sl_node *n, dnnl_al
 	struct sl_step *s;
 
 	if (src < 0 ||
-		dnnl_eltwise_forward_desc_init(&d, dnnl_forward_inference, alg, &p->ten[src].md, a, b) != dnnl_success ||
+		dnnl_eltwise_forward_desc_init(&d, dnnl_forward_inference, alg, &p->ten[src].md, a, b) !=
+			dnnl_success ||
 		!sl_step_prim(p, &d, NULL, &pd))
 		return false;
 	dst = make_out(p, src, n->in[0], n->out[0]);
@@ -93,7 +94,8 @@ static bool binary_step(struct sl_program *p, dnnl_alg_kind_t alg, int a, int b,
 	struct sl_step *s;
 	int dst;
 
-	if (a < 0 || b < 0 || dnnl_binary_desc_init(&d, alg, &p->ten[a].md, &p->ten[b].md, &p->ten[a].md) != dnnl_success ||
+	if (a < 0 || b < 0 ||
+		dnnl_binary_desc_init(&d, alg, &p->ten[a].md, &p->ten[b].md, &p->ten[a].md) != dnnl_success ||
 		!sl_step_prim(p, &d, NULL, &pd))
 		return false;
 	dst = make_out(p, a, va, vout);
@@ -150,7 +152,8 @@ static bool lower_batchnorm(struct sl_program *p, const struct sl_node *n)
 		return false;
 	for (int i = 1; i < 5; i++)
 		if (p->g->value[n->in[i]].kind != SL_VALUE_WEIGHT ||
-			sl_store_pack(p->store, n->in[i], p->g->value[n->in[i]].f32, &vec, &vec, &mem[i]) != dnnl_success)
+			sl_store_pack(p->store, n->in[i], p->g->value[n->in[i]].f32, &vec, &vec, &mem[i]) !=
+				dnnl_success)
 			return false;
 	if (dnnl_batch_normalization_forward_desc_init(&d, dnnl_forward_inference, &p->ten[src].md,
 		    sl_node_float(n, "epsilon", 1e-5f),

@@ -164,15 +164,15 @@ static bool lower_linear(struct sl_program *p, const struct sl_node *n, const st
 	dnnl_resampling_desc_t d;
 	int src;
 
-	if (r->coord != SL_RESIZE_HALF && (r->coord != SL_RESIZE_HALF_TORCH || r->out.dim[2] == 1 || r->out.dim[3] == 1))
+	if (r->coord != SL_RESIZE_HALF &&
+		(r->coord != SL_RESIZE_HALF_TORCH || r->out.dim[2] == 1 || r->out.dim[3] == 1))
 		return false;
 	for (int i = 0; i < 4; i++)
 		if (fabs(r->scale[i] * (double)x->dim[i] - (double)r->out.dim[i]) > 1e-6)
 			return false;
 	src = sl_ten_want(p, n->in[0], true, p->fast);
-	if (src < 0 ||
-		dnnl_resampling_forward_desc_init(&d, dnnl_forward_inference, dnnl_resampling_linear, NULL, &p->ten[src].md,
-			&dst_md) != dnnl_success)
+	if (src < 0 || dnnl_resampling_forward_desc_init(&d, dnnl_forward_inference, dnnl_resampling_linear, NULL,
+			       &p->ten[src].md, &dst_md) != dnnl_success)
 		return false;
 	return one_to_one(p, &d, src, n->out[0], true, p->fast);
 }

@@ -110,7 +110,8 @@ enum sl_status sl_program_place(struct sl_program *p, struct sl_err *err)
 	for (int i = 0; i < p->nten; i++) {
 		struct sl_ten *t = &p->ten[i];
 
-		if (t->dt == dnnl_data_type_undef || (p->place[t->place].kind == SL_BUF_ARENA && p->place[t->place].first < 0))
+		if (t->dt == dnnl_data_type_undef ||
+			(p->place[t->place].kind == SL_BUF_ARENA && p->place[t->place].first < 0))
 			continue;
 		if (dnnl_memory_create(&t->mem, &t->md, p->store->engine, sl_ten_ptr(p, i)) != dnnl_success)
 			return sl_fail(err, SL_UNSUPPORTED, "oneDNN refuses a tensor's memory");

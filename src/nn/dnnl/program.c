@@ -228,7 +228,8 @@ bool sl_step_from(struct sl_program *p, dnnl_primitive_desc_t pd, struct sl_step
 		p->scratch_size = SL_MAX(p->scratch_size, size);
 		p->ten = push(p->ten, &p->nten, sizeof(*p->ten));
 		view = p->nten - 1;
-		p->ten[view] = (struct sl_ten){.value = -1, .dt = dnnl_u8, .md = *scratch, .place = p->scratch, .next = -1};
+		p->ten[view] =
+			(struct sl_ten){.value = -1, .dt = dnnl_u8, .md = *scratch, .place = p->scratch, .next = -1};
 		sl_step_arg(p, s, DNNL_ARG_SCRATCHPAD, view);
 	}
 	dnnl_primitive_desc_destroy(pd);
@@ -247,8 +248,8 @@ bool sl_step_reorder(struct sl_program *p, int from, int to)
 		return false;
 	st = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
 	if (st == dnnl_success)
-		st = dnnl_reorder_primitive_desc_create(&pd, &p->ten[from].md, p->store->engine, &p->ten[to].md,
-			p->store->engine, attr);
+		st = dnnl_reorder_primitive_desc_create(
+			&pd, &p->ten[from].md, p->store->engine, &p->ten[to].md, p->store->engine, attr);
 	dnnl_primitive_attr_destroy(attr);
 	if (st != dnnl_success || !sl_step_from(p, pd, &s))
 		return false;

@@ -33,9 +33,9 @@ struct sl_place { /* memory of tensors */
 	enum sl_buf_kind kind;
 	int64_t size, offset;
 	int first, last; /* steps */
-	int input;       /* INPUT: which */
-	void *ptr;       /* CONST, OWNED */
-	bool shared;     /* another value's tensor lies here: never overwrite */
+	int input; /* INPUT: which */
+	void *ptr; /* CONST, OWNED */
+	bool shared; /* another value's tensor lies here: never overwrite */
 };
 
 struct sl_ten {
@@ -56,14 +56,14 @@ struct sl_step {
 	int ten[SL_STEP_ARGS]; /* tensor of arg[i]; -1: its memory is set already */
 	int narg;
 	const struct sl_node *node; /* REF */
-	struct sl_data *data;       /* REF: node's inputs, then its outputs; owned */
-	int repeat;                 /* REPEAT: each pixel repeat x repeat times */
+	struct sl_data *data; /* REF: node's inputs, then its outputs; owned */
+	int repeat; /* REPEAT: each pixel repeat x repeat times */
 };
 
 /* A convolution with what follows it in one primitive; node numbers or -1. */
 struct sl_chain {
 	int conv, add, act, gate; /* gate: the Sigmoid of x*sigmoid(x), whose Mul is act */
-	bool act_first;           /* y = act(conv) + other, not act(conv + other) */
+	bool act_first; /* y = act(conv) + other, not act(conv + other) */
 };
 
 struct sl_program {
@@ -76,24 +76,24 @@ struct sl_program {
 	struct sl_ten *ten;
 	struct sl_step *step;
 	int nplace, nten, nstep;
-	int *head;   /* value -> its first tensor or -1 */
-	int *left;   /* value -> uses that were not lowered yet */
-	int *user;   /* value -> some node that uses it */
+	int *head; /* value -> its first tensor or -1 */
+	int *left; /* value -> uses that were not lowered yet */
+	int *user; /* value -> some node that uses it */
 	struct sl_chain *chain; /* by node: conv is >= 0 in the node where the chain is lowered */
-	bool *absorbed;         /* nodes that a chain takes in */
+	bool *absorbed; /* nodes that a chain takes in */
 	uint8_t *arena;
 	int64_t arena_size, scratch_size;
 	int scratch; /* place */
-	int out[SL_NODE_OUT];    /* tensors of the graph's outputs */
-	bool broken;            /* a primitive could not be made: give up */
-	void *in[SL_NODE_IN];   /* of the run that goes on */
-	int pack_step;          /* converts input 0 to channels-last; -1 */
+	int out[SL_NODE_OUT]; /* tensors of the graph's outputs */
+	bool broken; /* a primitive could not be made: give up */
+	void *in[SL_NODE_IN]; /* of the run that goes on */
+	int pack_step; /* converts input 0 to channels-last; -1 */
 };
 
 /* program.c: tensors and steps for the lowering. */
-int sl_ten_new(struct sl_program *p, int value, bool nhwc, dnnl_data_type_t dt);     /* with an own place */
-int sl_ten_view(struct sl_program *p, int of, const dnnl_memory_desc_t *md);         /* same place, no value's */
-int sl_ten_alias(struct sl_program *p, int of, int value);                           /* plain, same content */
+int sl_ten_new(struct sl_program *p, int value, bool nhwc, dnnl_data_type_t dt); /* with an own place */
+int sl_ten_view(struct sl_program *p, int of, const dnnl_memory_desc_t *md); /* same place, no value's */
+int sl_ten_alias(struct sl_program *p, int of, int value); /* plain, same content */
 int sl_ten_over(struct sl_program *p, int of, int value); /* same place and layout, for one that is written over */
 int sl_ten_find(const struct sl_program *p, int value, bool nhwc, dnnl_data_type_t dt); /* or -1 */
 bool sl_ten_has_nhwc(const struct sl_program *p, int value);

@@ -10,8 +10,8 @@ struct sl_packed {
 	void *data;
 };
 
-enum sl_status sl_dnnl_store_new(const struct sl_graph *g, enum sl_precision *precision, void **ret_store,
-	struct sl_err *err)
+enum sl_status sl_dnnl_store_new(
+	const struct sl_graph *g, enum sl_precision *precision, void **ret_store, struct sl_err *err)
 {
 	unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
 	struct sl_store *s;

@@ -17,7 +17,7 @@
 
 enum {
 	SL_ONNX_BYTES = 1 << 29, /* largest file; TOO_LARGE beyond */
-	SL_ONNX_DEPTH = 16,      /* messages in messages; a net without subgraphs needs 7 */
+	SL_ONNX_DEPTH = 16, /* messages in messages; a net without subgraphs needs 7 */
 	SL_ONNX_OPSET_MIN = 13,
 	SL_ONNX_OPSET_MAX = 17,
 };

@@ -74,8 +74,8 @@ static enum sl_status check_model(const Onnx__ModelProto *m, struct sl_err *err)
 			opset = m->opset_import[i]->has_version ? m->opset_import[i]->version : -1;
 	}
 	if (opset < SL_ONNX_OPSET_MIN || opset > SL_ONNX_OPSET_MAX)
-		return sl_fail(err, SL_UNSUPPORTED, "ONNX opset %lld; export the net with opset %d to %d", (long long)opset,
-			SL_ONNX_OPSET_MIN, SL_ONNX_OPSET_MAX);
+		return sl_fail(err, SL_UNSUPPORTED, "ONNX opset %lld; export the net with opset %d to %d",
+			(long long)opset, SL_ONNX_OPSET_MIN, SL_ONNX_OPSET_MAX);
 	if (m->n_functions || g->n_sparse_initializer)
 		return sl_fail(err, SL_UNSUPPORTED, "ONNX file with functions or sparse tensors");
 	values = g->n_input + g->n_initializer;
@@ -95,8 +95,8 @@ static enum sl_status check_name(const char *name, struct sl_err *err)
 	return SL_OK;
 }
 
-static enum sl_status add_tensor(struct sl_graph *g, struct names *m, const Onnx__TensorProto *t, const char *name,
-	struct sl_err *err)
+static enum sl_status add_tensor(
+	struct sl_graph *g, struct names *m, const Onnx__TensorProto *t, const char *name, struct sl_err *err)
 {
 	struct sl_value v = {0};
 	enum sl_status st = check_name(name, err);
@@ -135,7 +135,8 @@ static enum sl_status add_input(struct sl_graph *g, struct names *m, const Onnx_
 	for (int i = 0; i < shape.rank; i++) {
 		const Onnx__TensorShapeProto__Dimension *d = t->shape->dim[i];
 
-		shape.dim[i] = d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE ? d->dim_value : -1;
+		shape.dim[i] =
+			d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE ? d->dim_value : -1;
 	}
 	put(m, in->name, sl_graph_input(g, in->name, shape));
 	return SL_OK;
@@ -191,7 +192,8 @@ static enum sl_status add_attr(struct sl_graph *g, const Onnx__AttributeProto *a
 		return SL_OK;
 	case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS:
 		if (a->n_ints > SL_ATTR_INTS)
-			return sl_fail(err, SL_UNSUPPORTED, "attribute \"%.40s\" has over %d numbers", a->name, SL_ATTR_INTS);
+			return sl_fail(
+				err, SL_UNSUPPORTED, "attribute \"%.40s\" has over %d numbers", a->name, SL_ATTR_INTS);
 		sl_graph_attr_list(g, a->name, a->ints, (int)a->n_ints);
 		return SL_OK;
 	case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING:
@@ -207,8 +209,8 @@ static enum sl_status add_attr(struct sl_graph *g, const Onnx__AttributeProto *a
 	case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR:
 		return add_scalar_attr(g, a, err);
 	default:
-		return sl_fail(err, SL_UNSUPPORTED, "attribute \"%.40s\" of kind %d (subgraph, list of floats)", a->name,
-			(int)a->type);
+		return sl_fail(err, SL_UNSUPPORTED, "attribute \"%.40s\" of kind %d (subgraph, list of floats)",
+			a->name, (int)a->type);
 	}
 }
 
@@ -248,16 +250,16 @@ static size_t outputs_of(const Onnx__NodeProto *n, enum sl_op op)
 	return op == SL_OP_SPLIT ? count : SL_MIN(count, 1);
 }
 
-static enum sl_status add_node_of(struct sl_graph *g, struct names *m, const Onnx__NodeProto *n, enum sl_op op,
-	struct sl_err *err)
+static enum sl_status add_node_of(
+	struct sl_graph *g, struct names *m, const Onnx__NodeProto *n, enum sl_op op, struct sl_err *err)
 {
 	int in[SL_NODE_IN], nin = (int)n->n_input;
 	size_t nout = outputs_of(n, op);
 	enum sl_status st = SL_OK;
 
 	if (n->n_input > SL_NODE_IN || nout > SL_NODE_OUT || nout < 1)
-		return sl_fail(err, SL_UNSUPPORTED, "%zu inputs and %zu outputs; at most %d and %d", n->n_input, nout, SL_NODE_IN,
-			SL_NODE_OUT);
+		return sl_fail(err, SL_UNSUPPORTED, "%zu inputs and %zu outputs; at most %d and %d", n->n_input, nout,
+			SL_NODE_IN, SL_NODE_OUT);
 	for (int i = 0; i < nin; i++) {
 		const char *name = text(n->input[i]);
 
@@ -322,7 +324,8 @@ static enum sl_status add_all(struct sl_graph *g, struct names *m, const Onnx__G
 		int v = find(m, name);
 
 		if (v < 0)
-			st = sl_fail(err, SL_INVALID, "output \"%.60s\" is made by no node", is_plain(name) ? name : "?");
+			st = sl_fail(
+				err, SL_INVALID, "output \"%.60s\" is made by no node", is_plain(name) ? name : "?");
 		else
 			sl_graph_output(g, v);
 	}

@@ -86,7 +86,8 @@ enum sl_status sl_wire_read(struct sl_wire *w, struct sl_slice file, struct sl_e
 	w->room = file.len * 8 + ((size_t)1 << 24);
 	w->model = onnx__model_proto__unpack(&w->allocator, file.len, file.ptr);
 	if (!w->model)
-		return sl_fail(err, SL_INVALID, "ONNX file: not a ModelProto, or one that needs far more memory than its size");
+		return sl_fail(err, SL_INVALID,
+			"ONNX file: not a ModelProto, or one that needs far more memory than its size");
 	return SL_OK;
 }
 
@@ -197,8 +198,10 @@ enum sl_status sl_wire_tensor(const Onnx__TensorProto *t, const char *name, stru
 	struct sl_shape shape = {0};
 	int64_t count;
 
-	if (t->n_external_data || (t->has_data_location && t->data_location != ONNX__TENSOR_PROTO__DATA_LOCATION__DEFAULT))
-		return sl_fail(err, SL_UNSUPPORTED, "tensor \"%.60s\": external data; save the model as one file", name);
+	if (t->n_external_data ||
+		(t->has_data_location && t->data_location != ONNX__TENSOR_PROTO__DATA_LOCATION__DEFAULT))
+		return sl_fail(
+			err, SL_UNSUPPORTED, "tensor \"%.60s\": external data; save the model as one file", name);
 	if (t->segment || !raw_size(type))
 		return sl_fail(err, SL_UNSUPPORTED, "tensor \"%.60s\": data type %d or segment", name, type);
 	if (t->n_dims > SL_RANK)
@@ -208,7 +211,8 @@ enum sl_status sl_wire_tensor(const Onnx__TensorProto *t, const char *name, stru
 		shape.dim[i] = t->dims[i];
 	count = sl_shape_count(&shape);
 	if (count < 0 || (size_t)count != elements_there(t, type))
-		return sl_fail(err, SL_INVALID, "tensor \"%.60s\": its shape needs another number of elements than it has", name);
+		return sl_fail(err, SL_INVALID,
+			"tensor \"%.60s\": its shape needs another number of elements than it has", name);
 	ret->kind = SL_VALUE_WEIGHT;
 	ret->shape = shape;
 	ret->dtype = is_float(type) ? SL_F32 : SL_I64;

@@ -132,7 +132,8 @@ static void attr_scalar(Onnx__NodeProto *n, const struct sl_attr *from)
 	Onnx__AttributeProto *a = new_attr(n, from->name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR);
 	float f = from->f;
 	int64_t i = from->i;
-	struct sl_value v = {.dtype = from->kind == SL_ATTR_INT ? SL_I64 : SL_F32, .shape = SL_SHAPE(1), .f32 = &f, .i64 = &i};
+	struct sl_value v = {
+		.dtype = from->kind == SL_ATTR_INT ? SL_I64 : SL_F32, .shape = SL_SHAPE(1), .f32 = &f, .i64 = &i};
 
 	a->t = tensor("value", &v);
 }
@@ -170,7 +171,8 @@ static bool is_newer(const struct sl_node *n, const struct sl_attr *a, enum sl_s
 	bool end = n->op == SL_OP_SHAPE && strcmp(a->name, "end") == 0;
 
 	if (end || (newer && a->i != 0))
-		*st = sl_fail(err, SL_UNSUPPORTED, "node \"%.60s\" (%s): \"%s\" is not in opset 13; fold the graph first", n->name,
+		*st = sl_fail(err, SL_UNSUPPORTED,
+			"node \"%.60s\" (%s): \"%s\" is not in opset 13; fold the graph first", n->name,
 			sl_op_name(n->op), a->name);
 	return newer || end;
 }
@@ -213,8 +215,8 @@ static void write_hardswish(const struct sl_graph *g, const struct sl_node *n, O
 	add_out(b, y);
 }
 
-static enum sl_status write_node(const struct sl_graph *g, const struct sl_node *n, Onnx__GraphProto *p,
-	struct sl_err *err)
+static enum sl_status write_node(
+	const struct sl_graph *g, const struct sl_node *n, Onnx__GraphProto *p, struct sl_err *err)
 {
 	bool upsample = n->op == SL_OP_UPSAMPLE;
 	Onnx__NodeProto *to;

@@ -18,7 +18,8 @@ static double conv_at(const struct sl_window *w, const float *x, const float *k,
 				int64_t xx = ox * w->sw - w->pl + j * w->dw;
 
 				if (xx >= 0 && xx < wd)
-					sum += (double)x[(c * h + y) * wd + xx] * (double)k[(c * w->kh + i) * w->kw + j];
+					sum += (double)x[(c * h + y) * wd + xx] *
+					       (double)k[(c * w->kh + i) * w->kw + j];
 			}
 		}
 	return sum;

@@ -36,7 +36,8 @@ static float unary_at(const struct sl_node *n, float v, float a, float b)
 
 static enum sl_status clip_ints(const struct sl_node *n, const struct sl_data *const *in, struct sl_data *out)
 {
-	int64_t lo = n->nin > 1 && in[1] ? in[1]->i64[0] : INT64_MIN, hi = n->nin > 2 && in[2] ? in[2]->i64[0] : INT64_MAX;
+	int64_t lo = n->nin > 1 && in[1] ? in[1]->i64[0] : INT64_MIN,
+		hi = n->nin > 2 && in[2] ? in[2]->i64[0] : INT64_MAX;
 
 	for (int64_t i = 0; i < sl_shape_count(&out->shape); i++)
 		out->i64[i] = SL_MIN(SL_MAX(in[0]->i64[i], lo), hi);
@@ -112,8 +113,8 @@ static void strides(const struct sl_shape *x, const struct sl_shape *out, int64_
 	}
 }
 
-enum sl_status sl_ref_binary(const struct sl_node *n, const struct sl_data *const *in, struct sl_data *out,
-	struct sl_err *err)
+enum sl_status sl_ref_binary(
+	const struct sl_node *n, const struct sl_data *const *in, struct sl_data *out, struct sl_err *err)
 {
 	const struct sl_shape *o = &out->shape;
 	int64_t count = sl_shape_count(o), sa[SL_RANK], sb[SL_RANK], at[SL_RANK] = {0}, a = 0, b = 0;
@@ -124,8 +125,8 @@ enum sl_status sl_ref_binary(const struct sl_node *n, const struct sl_data *cons
 		if (out->dtype == SL_F32)
 			out->f32[i] = float_at(n->op, in[0]->f32[a], in[1]->f32[b]);
 		else if (!int_at(n->op, in[0]->i64[a], in[1]->i64[b], &out->i64[i]))
-			return sl_fail(err, SL_INVALID, "node \"%.60s\" (%s): integer division by 0 or overflow", n->name,
-				sl_op_name(n->op));
+			return sl_fail(err, SL_INVALID, "node \"%.60s\" (%s): integer division by 0 or overflow",
+				n->name, sl_op_name(n->op));
 		for (int d = o->rank - 1; d >= 0; d--) {
 			a += sa[d];
 			b += sb[d];

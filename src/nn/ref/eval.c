@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "nn/ref/ref.h"
 
-enum sl_status sl_ref_eval(const struct sl_node *n, const struct sl_data *const *in, struct sl_data *out,
-	struct sl_err *err)
+enum sl_status sl_ref_eval(
+	const struct sl_node *n, const struct sl_data *const *in, struct sl_data *out, struct sl_err *err)
 {
 	switch (n->op) {
 	case SL_OP_CONV:

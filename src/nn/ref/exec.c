@@ -9,10 +9,11 @@
 struct program {
 	struct sl_walk w;
 	struct sl_data *data; /* of values that are neither inputs nor known */
+	int64_t bytes;
 };
 
-static enum sl_status store_new(const struct sl_graph *g, enum sl_precision *precision, void **ret_store,
-	struct sl_err *err)
+static enum sl_status store_new(
+	const struct sl_graph *g, enum sl_precision *precision, void **ret_store, struct sl_err *err)
 {
 	(void)g;
 	(void)err;
@@ -45,8 +46,8 @@ static void program_free(void *program)
 	free(p);
 }
 
-static enum sl_status compile(void *store, struct sl_walk *w, enum sl_precision precision, void **ret_program,
-	struct sl_err *err)
+static enum sl_status compile(
+	void *store, struct sl_walk *w, enum sl_precision precision, void **ret_program, struct sl_err *err)
 {
 	const struct sl_graph *g = w->g;
 	struct program *p = SL_NEW(struct program);
@@ -62,16 +63,22 @@ static enum sl_status compile(void *store, struct sl_walk *w, enum sl_precision 
 			bytes += sl_shape_count(&p->w.data[i].shape) * 8;
 	if (bytes > SL_SESSION_BYTES) {
 		program_free(p);
-		return sl_fail(err, SL_TOO_LARGE, "the net needs %lld MB for this input; at most %lld", (long long)(bytes >> 20),
-			(long long)(SL_SESSION_BYTES >> 20));
+		return sl_fail(err, SL_TOO_LARGE, "the net needs %lld MB for this input; at most %lld",
+			(long long)(bytes >> 20), (long long)(SL_SESSION_BYTES >> 20));
 	}
 	for (int i = 0; i < g->nvalue; i++) {
 		p->data[i] = (struct sl_data){.dtype = p->w.data[i].dtype, .shape = p->w.data[i].shape};
 		if (!sl_data_is_known(&p->w.data[i]) && g->value[i].kind == SL_VALUE_NODE)
 			sl_data_alloc(&p->data[i]);
 	}
+	p->bytes = bytes;
 	*ret_program = p;
 	return SL_OK;
+}
+
+static int64_t program_bytes(const void *program)
+{
+	return ((const struct program *)program)->bytes;
 }
 
 static enum sl_status run_node(struct program *p, const struct sl_node *n, struct sl_data *all, struct sl_err *err)
@@ -113,5 +120,6 @@ const struct sl_exec sl_exec_ref = {
 	.store_bytes = store_bytes,
 	.compile = compile,
 	.run = run,
+	.program_bytes = program_bytes,
 	.program_free = program_free,
 };

@@ -132,8 +132,8 @@ static void split(const struct sl_node *n, const struct sl_data *x, struct sl_da
 	}
 }
 
-static enum sl_status gather(const struct sl_node *n, const struct sl_data *const *in, struct sl_data *out,
-	struct sl_err *err)
+static enum sl_status gather(
+	const struct sl_node *n, const struct sl_data *const *in, struct sl_data *out, struct sl_err *err)
 {
 	const struct sl_shape *x = &in[0]->shape;
 	int64_t axis = sl_node_int(n, "axis", 0), outer, inner, side, count = sl_shape_count(&in[1]->shape);
@@ -146,8 +146,8 @@ static enum sl_status gather(const struct sl_node *n, const struct sl_data *cons
 		int64_t k = in[1]->i64[i];
 
 		if (k < -side || k >= side)
-			return sl_fail(err, SL_INVALID, "node \"%.60s\" (Gather): index %lld of a side of %lld", n->name, (long long)k,
-				(long long)side);
+			return sl_fail(err, SL_INVALID, "node \"%.60s\" (Gather): index %lld of a side of %lld",
+				n->name, (long long)k, (long long)side);
 		k += k < 0 ? side : 0;
 		for (int64_t o = 0; o < outer; o++)
 			copy_some(in[0], (o * side + k) * inner, out, (o * count + i) * inner, inner);
@@ -226,8 +226,8 @@ static void range(const struct sl_data *const *in, struct sl_data *out)
 			out->i64[i] = (int64_t)((uint64_t)in[0]->i64[0] + (uint64_t)i * (uint64_t)in[2]->i64[0]);
 }
 
-enum sl_status sl_ref_move(const struct sl_node *n, const struct sl_data *const *in, struct sl_data *out,
-	struct sl_err *err)
+enum sl_status sl_ref_move(
+	const struct sl_node *n, const struct sl_data *const *in, struct sl_data *out, struct sl_err *err)
 {
 	switch (n->op) {
 	case SL_OP_CONCAT:
@@ -302,7 +302,9 @@ static void resize_nearest(const struct sl_resize *r, const struct sl_data *x, s
 		for (int d = s->rank - 1; d >= 0; d--) {
 			double at = source(r, left % o->dim[d], s->dim[d], o->dim[d], r->scale[d]);
 
-			from += (o->dim[d] == s->dim[d] && r->scale[d] == 1 ? left % o->dim[d] : nearest(r, at, s->dim[d])) * scale;
+			from += (o->dim[d] == s->dim[d] && r->scale[d] == 1 ? left % o->dim[d]
+									    : nearest(r, at, s->dim[d])) *
+				scale;
 			left /= o->dim[d];
 			scale *= s->dim[d];
 		}

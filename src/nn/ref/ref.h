@@ -11,8 +11,8 @@
 #include "nn/shape.h"
 
 /* out: noutput tensors with type, shape and room for the content. */
-enum sl_status sl_ref_eval(const struct sl_node *n, const struct sl_data *const *in, struct sl_data *out,
-	struct sl_err *err);
+enum sl_status sl_ref_eval(
+	const struct sl_node *n, const struct sl_data *const *in, struct sl_data *out, struct sl_err *err);
 
 /* The parts, by file. */
 void sl_ref_conv(const struct sl_node *n, const struct sl_data *const *in, struct sl_data *out);
@@ -23,8 +23,8 @@ void sl_ref_batchnorm(const struct sl_node *n, const struct sl_data *const *in, 
 void sl_ref_softmax(const struct sl_node *n, const struct sl_data *const *in, struct sl_data *out);
 void sl_ref_mean(const struct sl_node *n, const struct sl_data *const *in, struct sl_data *out);
 enum sl_status sl_ref_unary(const struct sl_node *n, const struct sl_data *const *in, struct sl_data *out);
-enum sl_status sl_ref_binary(const struct sl_node *n, const struct sl_data *const *in, struct sl_data *out,
-	struct sl_err *err);
-enum sl_status sl_ref_move(const struct sl_node *n, const struct sl_data *const *in, struct sl_data *out,
-	struct sl_err *err);
+enum sl_status sl_ref_binary(
+	const struct sl_node *n, const struct sl_data *const *in, struct sl_data *out, struct sl_err *err);
+enum sl_status sl_ref_move(
+	const struct sl_node *n, const struct sl_data *const *in, struct sl_data *out, struct sl_err *err);
 void sl_ref_resize(const struct sl_node *n, const struct sl_data *const *in, struct sl_data *out);
