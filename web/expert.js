@@ -75,7 +75,7 @@ function remember(job) {
     if (Number.isFinite(v) && (!list.length || list[list.length - 1][0] < p.step)) list.push([p.step, v]);
   };
   add(c.loss, p.loss);
-  add(c.right, p.right ?? p.accuracy ?? p.parts?.[0]);
+  add(c.right, p.score);
 }
 
 function progressOf(job) {

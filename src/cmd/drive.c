@@ -59,7 +59,8 @@ int64_t drive_next_slot(struct sl_drive *d, int64_t limit)
 	return drive_wait(d, SL_MAX((due - sl_mono_us() + 999) / 1000, 0)) ? n : -1;
 }
 
-int64_t drive_count(struct sl_drive *d, enum sl_status s, const struct sl_reply *r, const struct sl_err *err, int *misses)
+int64_t drive_count(
+	struct sl_drive *d, enum sl_status s, const struct sl_reply *r, const struct sl_err *err, int *misses)
 {
 	if (s == SL_OK && r->status / 100 == 2) {
 		d->tally.answered++;
@@ -159,7 +160,8 @@ static enum sl_status drive(struct sl_drive *d, struct sl_err *err)
 		else if (!d->quiet)
 			drive_summary(d, seconds);
 		if (s == SL_OK && d->tally.answered == 0)
-			s = sl_fail(err, SL_REFUSED, "drive: nothing was answered%s%.180s", *d->why ? "; last: " : "", d->why);
+			s = sl_fail(err, SL_REFUSED, "drive: nothing was answered%s%.180s", *d->why ? "; last: " : "",
+				d->why);
 	}
 	drive_frames_done(d);
 	return s;
@@ -207,19 +209,23 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 		{"frames", SL_OPT_STR, "DIR", "send the pictures of this folder", &d->frames_dir, 0, 0},
 		{"mark", SL_OPT_FLAG, NULL, "make each sent JPEG a new frame by a comment in it", &d->mark, 0, 0},
 		{"votes", SL_OPT_INT, "N", "vote N times instead of sending frames", &d->votes, 1, 1e9},
-		{"rate", SL_OPT_NUM, "N", "frames or votes a second, all together (default: 2; votes: 0); 0: as fast as answered",
+		{"rate", SL_OPT_NUM, "N",
+			"frames or votes a second, all together (default: 2; votes: 0); 0: as fast as answered",
 			&d->rate, 0, 1e6},
-		{"cars", SL_OPT_INT, "N", "cars, each with one frame under way (default: 4)", &d->cars, 1, DRIVE_THREADS},
+		{"cars", SL_OPT_INT, "N", "cars, each with one frame under way (default: 4)", &d->cars, 1,
+			DRIVE_THREADS},
 		{"voters", SL_OPT_INT, "N", "voters (default: 8)", &d->voters, 1, DRIVE_THREADS},
 		{"duration", SL_OPT_NUM, "S", "seconds to drive; 0: until Ctrl-C (default)", &d->duration_s, 0, 1e7},
 		{"count", SL_OPT_INT, "N", "end after so many frames; 0: no end (default)", &d->count, 0, 1e12},
-		{"pool", SL_OPT_INT, "N", "demo frames drawn ahead (default: 0 up to 4 a second, else 48)", &d->pool, 0, 10000},
-		{"seed", SL_OPT_INT, "N", "which roads are drawn (default: other ones each time; --save: 1)", &d->seed, 0, 9e15},
-		{"save", SL_OPT_STR, "DIR", "write --count demo frames and their boxes (gt.txt) there, send nothing", &d->save_dir, 0, 0},
+		{"pool", SL_OPT_INT, "N", "demo frames drawn ahead (default: 0 up to 4 a second, else 48)", &d->pool, 0,
+			10000},
+		{"seed", SL_OPT_INT, "N", "which roads are drawn (default: other ones each time; --save: 1)", &d->seed,
+			0, 9e15},
+		{"save", SL_OPT_STR, "DIR", "write --count demo frames and their boxes (gt.txt) there, send nothing",
+			&d->save_dir, 0, 0},
 		{"timeout", SL_OPT_INT, "MS", "ms to wait for one answer (default: 10000)", &d->timeout_ms, 1, 600000},
 		{"json", SL_OPT_FLAG, NULL, "the summary as one JSON object", &d->json, 0, 0},
-		{"quiet", SL_OPT_FLAG, NULL, "no progress, no summary", &d->quiet, 0, 0},
-		SL_OPT_END};
+		{"quiet", SL_OPT_FLAG, NULL, "no progress, no summary", &d->quiet, 0, 0}, SL_OPT_END};
 
 	*d = (struct sl_drive){.rate = -1, .cars = 4, .voters = 8, .pool = -1, .seed = -1, .timeout_ms = 10000};
 	pthread_mutex_init(&d->lock, NULL);

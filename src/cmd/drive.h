@@ -11,14 +11,14 @@
 #include "vision/scene.h"
 
 enum {
-	DRIVE_POOL = 48,          /* frames drawn ahead when drawing would limit the rate */
-	DRIVE_FRESH_RATE = 4,     /* frames a second up to which each frame is drawn anew */
-	DRIVE_THREADS = 1024,     /* most cars or voters */
-	DRIVE_FILES = 100000,     /* most pictures of --frames */
+	DRIVE_POOL = 48, /* frames drawn ahead when drawing would limit the rate */
+	DRIVE_FRESH_RATE = 4, /* frames a second up to which each frame is drawn anew */
+	DRIVE_THREADS = 1024, /* most cars or voters */
+	DRIVE_FILES = 100000, /* most pictures of --frames */
 	DRIVE_FILE_BYTES = 64 << 20,
 	DRIVE_ANSWER_BYTES = 4 << 20,
 	DRIVE_WAIT_MOST_MS = 30000, /* longest Retry-After that is obeyed */
-	DRIVE_IDLE_MS = 10000,    /* voters end when no review came for so long */
+	DRIVE_IDLE_MS = 10000, /* voters end when no review came for so long */
 	DRIVE_JPEG_QUALITY = 88,
 };
 
@@ -33,11 +33,11 @@ double drive_times_ms(struct drive_times *t, double q); /* quantile in ms; 0 whe
 
 struct drive_tally {
 	_Atomic int64_t sent, answered, bytes_out, bytes_in;
-	_Atomic int64_t http[600];  /* by status code, those that are no 2xx */
+	_Atomic int64_t http[600]; /* by status code, those that are no 2xx */
 	_Atomic int64_t failed[32]; /* by enum sl_status */
 	_Atomic int64_t signs, accepted, review;
 	_Atomic int64_t truth, found, right, extra; /* against the drawn truth */
-	_Atomic int64_t empty;      /* asked for a review when there was none */
+	_Atomic int64_t empty; /* asked for a review when there was none */
 	struct drive_times call, next; /* a frame or a vote; GET next */
 };
 
@@ -63,13 +63,13 @@ struct sl_drive {
 
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	bool stop;                /* under lock: nobody starts anything new */
-	int running;              /* under lock: threads */
-	atomic_bool cancel;       /* running calls end */
-	_Atomic int64_t slot;     /* next piece of work */
+	bool stop; /* under lock: nobody starts anything new */
+	int running; /* under lock: threads */
+	atomic_bool cancel; /* running calls end */
+	_Atomic int64_t slot; /* next piece of work */
 	_Atomic int64_t last_review_us;
-	char why[SL_ERR_TEXT];    /* under lock: the last failure */
-	char bundle[65];          /* under lock: what answered last */
+	char why[SL_ERR_TEXT]; /* under lock: the last failure */
+	char bundle[65]; /* under lock: what answered last */
 };
 
 /* Takes the next slot, waits until it is due; its number, or -1 when the run ends. */
@@ -77,11 +77,12 @@ int64_t drive_next_slot(struct sl_drive *d, int64_t limit);
 bool drive_wait(struct sl_drive *d, int64_t ms); /* false when the run ends meanwhile */
 void drive_stop(struct sl_drive *d);
 /* Counts a finished call; gives how long to hold back before the next, in ms. */
-int64_t drive_count(struct sl_drive *d, enum sl_status s, const struct sl_reply *r, const struct sl_err *err, int *misses);
+int64_t drive_count(
+	struct sl_drive *d, enum sl_status s, const struct sl_reply *r, const struct sl_err *err, int *misses);
 
 /* drive_frames.c */
-enum sl_status drive_load(struct sl_drive *d, struct sl_err *err);   /* the pool, or --frames */
-enum sl_status drive_save(struct sl_drive *d, struct sl_err *err);   /* --save */
+enum sl_status drive_load(struct sl_drive *d, struct sl_err *err); /* the pool, or --frames */
+enum sl_status drive_save(struct sl_drive *d, struct sl_err *err); /* --save */
 /* The bytes to send for slot n; ret is the caller's, reused from call to call. */
 enum sl_status drive_frame_of(struct sl_drive *d, int64_t n, struct drive_frame *ret, struct sl_err *err);
 void drive_frames_done(struct sl_drive *d);

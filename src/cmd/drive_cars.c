@@ -11,7 +11,8 @@
 
 static float overlap(const struct sl_box *a, const double b[4])
 {
-	double w = fmin(a->x + a->w, b[0] + b[2]) - fmax(a->x, b[0]), h = fmin(a->y + a->h, b[1] + b[3]) - fmax(a->y, b[1]);
+	double w = fmin(a->x + a->w, b[0] + b[2]) - fmax(a->x, b[0]),
+	       h = fmin(a->y + a->h, b[1] + b[3]) - fmax(a->y, b[1]);
 
 	if (w <= 0 || h <= 0)
 		return 0;
@@ -37,7 +38,8 @@ static void compare(struct sl_drive *d, const struct sl_scene_truth *t, json_t *
 	json_t *sign;
 	size_t i;
 
-	json_array_foreach(signs, i, sign) {
+	json_array_foreach(signs, i, sign)
+	{
 		int best = -1;
 		float most = 0.5f;
 		double box[4];
@@ -76,7 +78,8 @@ static void read_answer(struct sl_drive *d, const struct drive_frame *f, const s
 	json_t *signs = json_object_get(v, "signs");
 	const char *bundle = json_string_value(json_object_get(v, "bundle"));
 
-	json_array_foreach(signs, i, sign) {
+	json_array_foreach(signs, i, sign)
+	{
 		const char *status = json_string_value(json_object_get(sign, "status"));
 
 		d->tally.signs++;
@@ -99,10 +102,15 @@ static void send_frame(struct sl_drive *d, struct sl_client *c, int number, int6
 {
 	int car = d->frames_dir ? number : (int)(n % d->cars);
 	/* A made-up town: each car drives north on its own street. */
-	SL_AUTOFREE char *url = sl_asprintf("%s/v1/frames?device=car-%03d&sequence=%.8s-%03d&lat=%.6f&lon=%.6f&heading=0", d->to,
-		car, d->run_id, car, 52.0 + 2.2e-5 * (double)(n / d->cars), 8.5 + 0.002 * car);
-	struct sl_call call = {.url = url, .body = sl_buf_slice(&f->bytes), .type = f->type, .cancel = &d->cancel,
-		.deadline_us = sl_deadline_ms(d->timeout_ms), .body_max = DRIVE_ANSWER_BYTES};
+	SL_AUTOFREE char *url =
+		sl_asprintf("%s/v1/frames?device=car-%03d&sequence=%.8s-%03d&lat=%.6f&lon=%.6f&heading=0", d->to, car,
+			d->run_id, car, 52.0 + 2.2e-5 * (double)(n / d->cars), 8.5 + 0.002 * car);
+	struct sl_call call = {.url = url,
+		.body = sl_buf_slice(&f->bytes),
+		.type = f->type,
+		.cancel = &d->cancel,
+		.deadline_us = sl_deadline_ms(d->timeout_ms),
+		.body_max = DRIVE_ANSWER_BYTES};
 	struct sl_err err = {0};
 	int64_t start = sl_mono_us();
 

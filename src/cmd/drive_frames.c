@@ -47,7 +47,8 @@ static enum sl_status add_file(const char *name, void *arg, struct sl_err *err)
 	if (!png && !has_end(name, ".jpg") && !has_end(name, ".jpeg"))
 		return SL_OK;
 	if (t->d->frames >= DRIVE_FILES)
-		return sl_fail(err, SL_TOO_LARGE, "%s has more than %d pictures: choose a smaller folder", t->dir, DRIVE_FILES);
+		return sl_fail(err, SL_TOO_LARGE, "%s has more than %d pictures: choose a smaller folder", t->dir,
+			DRIVE_FILES);
 	SL_AUTOFREE char *path = sl_fs_join(t->dir, name);
 	t->d->frame = sl_realloc(t->d->frame, (size_t)t->d->frames + 1, sizeof(*t->d->frame));
 	struct drive_frame *f = &t->d->frame[t->d->frames];
@@ -126,8 +127,8 @@ enum sl_status drive_save(struct sl_drive *d, struct sl_err *err)
 		for (int k = 0; s == SL_OK && k < f.truth.n; k++) {
 			const struct sl_box *b = &f.truth.sign[k].box;
 
-			s = sl_buf_printf(&truth, "%05lld.jpg;%.0f;%.0f;%.0f;%.0f;%d\n", (long long)i, b->x, b->y, b->x + b->w, b->y + b->h,
-				f.truth.sign[k].cls);
+			s = sl_buf_printf(&truth, "%05lld.jpg;%.0f;%.0f;%.0f;%.0f;%d\n", (long long)i, b->x, b->y,
+				b->x + b->w, b->y + b->h, f.truth.sign[k].cls);
 		}
 		if (s == SL_OK)
 			s = sl_fs_write(name, sl_buf_slice(&f.bytes), true, err);

@@ -79,19 +79,24 @@ void drive_progress(struct sl_drive *d, bool last)
 	}
 	if (width < 60)
 		snprintf(line, sizeof(line), "%.0fs %lld ok %lld no %.1f/s p99 %.0fms", s, (long long)d->tally.answered,
-			(long long)failed_of(d), (double)d->tally.answered / SL_MAX(s, 1e-3), drive_times_ms(&d->tally.call, 0.99));
+			(long long)failed_of(d), (double)d->tally.answered / SL_MAX(s, 1e-3),
+			drive_times_ms(&d->tally.call, 0.99));
 	else
 		snprintf(line, sizeof(line), "%4.0f s %7lld ok %5lld no %6.1f/s  p50 %.0f  p99 %.0f ms%s%lld%s", s,
-		(long long)d->tally.answered, (long long)failed_of(d), (double)d->tally.answered / SL_MAX(s, 1e-3),
-		drive_times_ms(&d->tally.call, 0.5), drive_times_ms(&d->tally.call, 0.99), d->votes ? "  waited " : "  ",
-		(long long)(d->votes ? d->tally.empty : d->tally.signs), d->votes ? "" : " signs");
+			(long long)d->tally.answered, (long long)failed_of(d),
+			(double)d->tally.answered / SL_MAX(s, 1e-3), drive_times_ms(&d->tally.call, 0.5),
+			drive_times_ms(&d->tally.call, 0.99), d->votes ? "  waited " : "  ",
+			(long long)(d->votes ? d->tally.empty : d->tally.signs), d->votes ? "" : " signs");
 	fprintf(stderr, tty ? "\r%-*.*s" : "%*.*s\n", tty ? width : 0, width, line);
 	fflush(stderr);
 }
 
 static const char *plain_name(enum sl_status s)
 {
-	return s == SL_TIMEOUT ? "timeout" : s == SL_AWAY ? "no connection" : s == SL_CANCELLED ? "stopped" : sl_status_name(s);
+	return s == SL_TIMEOUT     ? "timeout"
+	       : s == SL_AWAY      ? "no connection"
+	       : s == SL_CANCELLED ? "stopped"
+				   : sl_status_name(s);
 }
 
 static void print_failures(struct sl_drive *d)
@@ -138,8 +143,8 @@ static void print_histogram(struct drive_times *t, int width)
 
 static void print_times(const char *name, struct drive_times *t)
 {
-	printf("%-9s p50 %.1f  p95 %.1f\n          p99 %.1f  max %.1f ms\n", name, drive_times_ms(t, 0.5), drive_times_ms(t, 0.95),
-		drive_times_ms(t, 0.99), (double)t->most / 1000);
+	printf("%-9s p50 %.1f  p95 %.1f\n          p99 %.1f  max %.1f ms\n", name, drive_times_ms(t, 0.5),
+		drive_times_ms(t, 0.95), drive_times_ms(t, 0.99), (double)t->most / 1000);
 }
 
 void drive_summary(struct sl_drive *d, double seconds)
@@ -150,12 +155,12 @@ void drive_summary(struct sl_drive *d, double seconds)
 	printf("answered  %10lld   %.1f/s\n", (long long)t->answered, (double)t->answered / SL_MAX(seconds, 1e-3));
 	print_failures(d);
 	if (!d->votes) {
-		printf("signs     %10lld\n  accepted  %8lld\n  review    %8lld\n", (long long)t->signs, (long long)t->accepted,
-			(long long)t->review);
+		printf("signs     %10lld\n  accepted  %8lld\n  review    %8lld\n", (long long)t->signs,
+			(long long)t->accepted, (long long)t->review);
 		if (t->truth)
 			printf("drawn     %10lld\n  found     %8lld  %5.1f %%\n  right     %8lld  %5.1f %%\n  not drawn %8lld\n",
-				(long long)t->truth, (long long)t->found, 100.0 * (double)t->found / (double)t->truth, (long long)t->right,
-				100.0 * (double)t->right / (double)t->truth, (long long)t->extra);
+				(long long)t->truth, (long long)t->found, 100.0 * (double)t->found / (double)t->truth,
+				(long long)t->right, 100.0 * (double)t->right / (double)t->truth, (long long)t->extra);
 		printf("data      %10.1f MB sent\n", (double)t->bytes_out / 1e6);
 	} else {
 		print_times("next", &t->next);
@@ -178,8 +183,9 @@ enum sl_status drive_summary_json(struct sl_drive *d, double seconds, struct sl_
 {
 	struct drive_tally *t = &d->tally;
 	SL_AUTO(sl_buf_done) struct sl_buf text = {0};
-	SL_AUTOJSON json_t *v = json_pack("{s:I,s:I,s:f,s:f,s:o}", "sent", (json_int_t)t->sent, "answered", (json_int_t)t->answered,
-		"seconds", seconds, "per_s", (double)t->answered / SL_MAX(seconds, 1e-3), "failed", json_object());
+	SL_AUTOJSON json_t *v = json_pack("{s:I,s:I,s:f,s:f,s:o}", "sent", (json_int_t)t->sent, "answered",
+		(json_int_t)t->answered, "seconds", seconds, "per_s", (double)t->answered / SL_MAX(seconds, 1e-3),
+		"failed", json_object());
 	json_t *failed = json_object_get(v, "failed");
 
 	for (size_t i = 0; i < SL_COUNT(t->http); i++)
@@ -197,12 +203,15 @@ enum sl_status drive_summary_json(struct sl_drive *d, double seconds, struct sl_
 		json_object_set_new(v, "next_ms", times_json(&t->next));
 		json_object_set_new(v, "empty", json_integer(t->empty));
 	} else {
-		json_object_set_new(v, "signs", json_pack("{s:I,s:I,s:I}", "found", (json_int_t)t->signs, "accepted",
-			(json_int_t)t->accepted, "review", (json_int_t)t->review));
+		json_object_set_new(v, "signs",
+			json_pack("{s:I,s:I,s:I}", "found", (json_int_t)t->signs, "accepted", (json_int_t)t->accepted,
+				"review", (json_int_t)t->review));
 		json_object_set_new(v, "mb", json_real((double)t->bytes_out / 1e6));
 		if (t->truth)
-			json_object_set_new(v, "truth", json_pack("{s:I,s:I,s:I,s:I}", "drawn", (json_int_t)t->truth, "found",
-				(json_int_t)t->found, "right", (json_int_t)t->right, "extra", (json_int_t)t->extra));
+			json_object_set_new(v, "truth",
+				json_pack("{s:I,s:I,s:I,s:I}", "drawn", (json_int_t)t->truth, "found",
+					(json_int_t)t->found, "right", (json_int_t)t->right, "extra",
+					(json_int_t)t->extra));
 	}
 	if (*d->bundle)
 		json_object_set_new(v, "bundle", json_string(d->bundle));

@@ -51,7 +51,9 @@ static enum sl_status lease(struct voter *v, int64_t *ret_hold)
 {
 	struct sl_drive *d = v->d;
 	SL_AUTOFREE char *url = sl_asprintf("%s/v1/reviews/next?voter=%s&n=1", d->to, v->name);
-	struct sl_call call = {.url = url, .cancel = &d->cancel, .deadline_us = sl_deadline_ms(d->timeout_ms),
+	struct sl_call call = {.url = url,
+		.cancel = &d->cancel,
+		.deadline_us = sl_deadline_ms(d->timeout_ms),
 		.body_max = DRIVE_ANSWER_BYTES};
 	SL_AUTOJSON json_t *body = NULL;
 	struct sl_err err = {0};
@@ -86,9 +88,14 @@ static int64_t vote(struct voter *v)
 
 	sl_random_id(id);
 	SL_AUTOFREE char *url = sl_asprintf("%s/v1/reviews/%s/votes", d->to, v->key);
-	SL_AUTOFREE char *body = sl_asprintf("{\"voter\":\"%s\",\"vote_id\":\"%s\",\"choice\":\"%s\"}", v->name, id, v->choice);
-	struct sl_call call = {.url = url, .body = sl_slice_str(body), .type = "application/json", .cancel = &d->cancel,
-		.deadline_us = sl_deadline_ms(d->timeout_ms), .body_max = DRIVE_ANSWER_BYTES};
+	SL_AUTOFREE char *body =
+		sl_asprintf("{\"voter\":\"%s\",\"vote_id\":\"%s\",\"choice\":\"%s\"}", v->name, id, v->choice);
+	struct sl_call call = {.url = url,
+		.body = sl_slice_str(body),
+		.type = "application/json",
+		.cancel = &d->cancel,
+		.deadline_us = sl_deadline_ms(d->timeout_ms),
+		.body_max = DRIVE_ANSWER_BYTES};
 	struct sl_err err = {0};
 	int64_t start = sl_mono_us();
 
@@ -103,7 +110,8 @@ void *drive_voter(void *arg)
 {
 	struct drive_one *me = arg;
 	struct sl_drive *d = me->d;
-	struct voter v = {.d = d, .client = sl_client_new(), .rng = sl_rng((uint64_t)d->seed, (uint64_t)me->number + 1)};
+	struct voter v = {
+		.d = d, .client = sl_client_new(), .rng = sl_rng((uint64_t)d->seed, (uint64_t)me->number + 1)};
 
 	snprintf(v.name, sizeof(v.name), "drive-%.6s-%03d", d->run_id, me->number);
 	while (drive_next_slot(d, d->votes) >= 0) {

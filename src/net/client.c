@@ -305,8 +305,11 @@ enum sl_status sl_client_call(struct sl_client *c, const struct sl_call *call, s
 		return SL_OK;
 	if (s == SL_TOO_LARGE)
 		return sl_fail(err, s, "%s: the answer is larger than %zu bytes", shown, ret->body.cap);
-	return sl_fail(err, s, "%s %s: %s", call->method ? call->method : call->body.ptr ? "POST" : "GET", shown,
-		c->why[0] ? c->why : curl_easy_strerror(done));
+	return sl_fail(err, s, "%s %s: %s",
+		call->method     ? call->method
+		: call->body.ptr ? "POST"
+				 : "GET",
+		shown, c->why[0] ? c->why : curl_easy_strerror(done));
 }
 
 int64_t sl_retry_wait(struct sl_retry how, int n, int64_t retry_after_ms, struct sl_rng *rng)
@@ -339,8 +342,8 @@ static bool wait_ms(int64_t ms, const atomic_bool *cancel)
 	return true;
 }
 
-enum sl_status sl_client_retry(struct sl_client *c, const struct sl_call *call, struct sl_retry how, struct sl_reply *ret,
-	struct sl_err *err)
+enum sl_status sl_client_retry(
+	struct sl_client *c, const struct sl_call *call, struct sl_retry how, struct sl_reply *ret, struct sl_err *err)
 {
 	struct sl_err last = {0};
 
@@ -364,7 +367,8 @@ enum sl_status sl_url_escape(const char *s, struct sl_buf *ret)
 {
 	for (; *s; s++) {
 		unsigned char ch = (unsigned char)*s;
-		enum sl_status st = isalnum(ch) || strchr("-._~", ch) ? sl_buf_add(ret, s, 1) : sl_buf_printf(ret, "%%%02X", ch);
+		enum sl_status st =
+			isalnum(ch) || strchr("-._~", ch) ? sl_buf_add(ret, s, 1) : sl_buf_printf(ret, "%%%02X", ch);
 
 		if (st != SL_OK)
 			return st;

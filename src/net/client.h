@@ -23,22 +23,22 @@
 enum { SL_CLIENT_BODY = 64 << 20, SL_CLIENT_HEADERS = 16 };
 
 struct sl_call {
-	const char *method;                 /* NULL: GET, or POST when there is a body */
+	const char *method; /* NULL: GET, or POST when there is a body */
 	const char *url;
 	const char *headers[SL_CLIENT_HEADERS]; /* "Name: value"; NULL ends */
 	struct sl_slice body;
-	const char *type;                   /* of the body; NULL: none said */
-	int64_t deadline_us;                /* 0 counts as SL_FOREVER */
-	size_t body_max;                    /* 0: SL_CLIENT_BODY */
-	const atomic_bool *cancel;          /* NULL: cannot be cancelled */
+	const char *type; /* of the body; NULL: none said */
+	int64_t deadline_us; /* 0 counts as SL_FOREVER */
+	size_t body_max; /* 0: SL_CLIENT_BODY */
+	const atomic_bool *cancel; /* NULL: cannot be cancelled */
 };
 
 struct sl_reply {
-	int status;                /* HTTP */
-	char type[96];             /* Content-Type; "" when none */
+	int status; /* HTTP */
+	char type[96]; /* Content-Type; "" when none */
 	char etag[96];
-	char location[1024];       /* "" when none (or longer) */
-	int64_t retry_after_ms;    /* -1 when not said */
+	char location[1024]; /* "" when none (or longer) */
+	int64_t retry_after_ms; /* -1 when not said */
 	struct sl_buf body;
 };
 void sl_reply_done(struct sl_reply *r);
@@ -48,7 +48,8 @@ struct sl_client *sl_client_new(void);
 void sl_client_free(struct sl_client *c); /* NULL is fine */
 
 /* *ret may be used again: what it held is let go first (the body's memory is reused). */
-enum sl_status sl_client_call(struct sl_client *c, const struct sl_call *call, struct sl_reply *ret, struct sl_err *err);
+enum sl_status sl_client_call(
+	struct sl_client *c, const struct sl_call *call, struct sl_reply *ret, struct sl_err *err);
 
 /* Only for calls that may be done twice. Calls again after AWAY and after 429, 502, 503 and
  * 504, at most `tries` times in all and never past the call's deadline. Waits what the server
@@ -59,8 +60,8 @@ struct sl_retry {
 	int64_t first_ms, most_ms;
 };
 #define SL_RETRY_DEFAULT ((struct sl_retry){.tries = 6, .first_ms = 50, .most_ms = 3000})
-enum sl_status sl_client_retry(struct sl_client *c, const struct sl_call *call, struct sl_retry how, struct sl_reply *ret,
-	struct sl_err *err);
+enum sl_status sl_client_retry(
+	struct sl_client *c, const struct sl_call *call, struct sl_retry how, struct sl_reply *ret, struct sl_err *err);
 /* The wait before try number `n` (1: the first repetition), ms. Pure but for rng. */
 int64_t sl_retry_wait(struct sl_retry how, int n, int64_t retry_after_ms, struct sl_rng *rng);
 

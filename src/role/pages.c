@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
-static const char policy[] = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+static const char policy[] =
+	"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
 	"connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 static const char *const languages[] = {"en", "ko"};
@@ -90,8 +91,8 @@ static void send_file(struct sl_request *r, const struct sl_page_file *f)
 
 static void get_page(struct sl_request *r, void *arg)
 {
-	const char *path = sl_request_path(r), *lang = sl_page_language(sl_request_header(r, "Cookie"),
-							sl_request_header(r, "Accept-Language"));
+	const char *path = sl_request_path(r),
+		   *lang = sl_page_language(sl_request_header(r, "Cookie"), sl_request_header(r, "Accept-Language"));
 	char name[32];
 
 	snprintf(name, sizeof(name), "%s.html", strcmp(path, "/") == 0 ? "/watch" : path);
@@ -107,7 +108,8 @@ static void get_file(struct sl_request *r, void *arg)
 
 static void get_pictogram(struct sl_request *r, void *arg)
 {
-	SL_AUTOFREE char *path = sl_asprintf("/taxonomy/%s/%s", sl_request_param(r, "taxonomy"), sl_request_param(r, "file"));
+	SL_AUTOFREE char *path =
+		sl_asprintf("/taxonomy/%s/%s", sl_request_param(r, "taxonomy"), sl_request_param(r, "file"));
 
 	send_file(r, sl_page_find(path, ""));
 }
@@ -118,21 +120,43 @@ static void get_icon(struct sl_request *r, void *arg)
 }
 
 #define PAGE(path_, text_) \
-	{.method = "GET", .path = path_, .run = SL_RUN_NOW, .fn = get_page, .tag = "pages", .summary = text_, \
-		.response = "text/html"}
+	{ \
+		.method = "GET", .path = path_, .run = SL_RUN_NOW, .fn = get_page, .tag = "pages", .summary = text_, \
+		.response = "text/html" \
+	}
 
 static const struct sl_route routes[] = {
 	PAGE("/", "Watch the loop: frames, signs, votes, the live bundle"),
 	PAGE("/label", "Vote on crops the model was unsure of"),
 	PAGE("/expert", "Datasets, training, models, ties"),
-	{.method = "GET", .path = "/web/{file}", .run = SL_RUN_NOW, .fn = get_file, .tag = "pages",
-		.summary = "Scripts and styles of the pages", .response = "text/javascript"},
-	{.method = "GET", .path = "/pictograms/{taxonomy}/{file}", .run = SL_RUN_NOW, .fn = get_pictogram, .tag = "pages",
-		.summary = "The pictogram of a class: /pictograms/de/206.svg", .response = "image/svg+xml"},
-	{.method = "GET", .path = "/favicon", .run = SL_RUN_NOW, .fn = get_icon, .tag = "pages", .summary = "The icon",
+	{.method = "GET",
+		.path = "/web/{file}",
+		.run = SL_RUN_NOW,
+		.fn = get_file,
+		.tag = "pages",
+		.summary = "Scripts and styles of the pages",
+		.response = "text/javascript"},
+	{.method = "GET",
+		.path = "/pictograms/{taxonomy}/{file}",
+		.run = SL_RUN_NOW,
+		.fn = get_pictogram,
+		.tag = "pages",
+		.summary = "The pictogram of a class: /pictograms/de/206.svg",
 		.response = "image/svg+xml"},
-	{.method = "GET", .path = "/favicon.ico", .run = SL_RUN_NOW, .fn = get_icon, .tag = "pages",
-		.summary = "The icon, where browsers look for it", .response = "image/svg+xml"},
+	{.method = "GET",
+		.path = "/favicon",
+		.run = SL_RUN_NOW,
+		.fn = get_icon,
+		.tag = "pages",
+		.summary = "The icon",
+		.response = "image/svg+xml"},
+	{.method = "GET",
+		.path = "/favicon.ico",
+		.run = SL_RUN_NOW,
+		.fn = get_icon,
+		.tag = "pages",
+		.summary = "The icon, where browsers look for it",
+		.response = "image/svg+xml"},
 	{0},
 };
 

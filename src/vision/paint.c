@@ -52,7 +52,7 @@ float sl_paint_noise(float u, float v)
 	y0 &= TILE - 1;
 	int x1 = (x0 + 1) & (TILE - 1), y1 = (y0 + 1) & (TILE - 1);
 	return (tile[y0][x0] * (1 - fx) + tile[y0][x1] * fx) * (1 - fy) +
-		(tile[y1][x0] * (1 - fx) + tile[y1][x1] * fx) * fy;
+	       (tile[y1][x0] * (1 - fx) + tile[y1][x1] * fx) * fy;
 }
 
 static void reset_bounds(struct sl_canvas *c)
@@ -69,7 +69,7 @@ void sl_canvas_init(struct sl_canvas *c, int w, int h)
 	pthread_once(&once, make_tile);
 	*c = (struct sl_canvas){.w = w, .h = h};
 	c->px = SL_NEW_N(float, (size_t)w *h * 3);
-	c->owner = SL_NEW_N(uint8_t, (size_t)w *h);
+	c->owner = SL_NEW_N(uint8_t, (size_t)w * h);
 	c->acc = SL_NEW_N(float, (size_t)(w + 2) * h);
 	reset_bounds(c);
 }
@@ -172,7 +172,7 @@ static void fill_pixel(struct sl_canvas *c, int x, int y, float cover, const str
 	if (ink->grain > 0)
 		light += ink->grain * (sl_paint_noise(ink->grain_x + (float)x * ink->grain_scale,
 					       ink->grain_y + (float)y * ink->grain_scale) -
-				       0.5f);
+					      0.5f);
 	for (int k = 0; k < 3; k++)
 		p[k] += cover * (ink->rgb[k] * light - p[k]);
 	if (cover > 0.5f)

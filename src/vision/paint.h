@@ -11,9 +11,9 @@
 
 struct sl_canvas {
 	int w, h;
-	float *px;      /* w * h * 3 */
+	float *px; /* w * h * 3 */
 	uint8_t *owner; /* w * h */
-	float *acc;     /* (w + 2) * h, zero between fills */
+	float *acc; /* (w + 2) * h, zero between fills */
 	int x0, y0, x1, y1; /* what the contours since the last fill can touch */
 };
 
@@ -24,8 +24,8 @@ struct sl_pt {
 struct sl_ink {
 	float rgb[3];
 	float grain, grain_scale; /* texture: strength, tiles a pixel; 0: flat */
-	float grain_x, grain_y;   /* where in the noise tile */
-	uint8_t id;               /* 0: nothing of interest */
+	float grain_x, grain_y; /* where in the noise tile */
+	uint8_t id; /* 0: nothing of interest */
 };
 
 void sl_canvas_init(struct sl_canvas *c, int w, int h);

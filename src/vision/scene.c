@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#define CELL_M 7.0f   /* the road is furnished in cells of this length */
+#define CELL_M 7.0f /* the road is furnished in cells of this length */
 #define NEAR_M 2.0f
 #define FAR_M 190.0f
 #define SIGNS_M 75.0f /* beyond this a sign is a few pixels */
@@ -34,7 +34,8 @@ static struct sl_rng rng_of(uint64_t seed, unsigned car, uint64_t cell, unsigned
 float sl_view_bend(const struct sl_view *v, float d)
 {
 	float a = 9, l1 = 110, b = 3, l2 = 47, z = v->z, p = (float)(v->car % 97);
-	float here = a * sinf(z / l1 + p) + b * sinf(z / l2 + 2 * p), there = a * sinf((z + d) / l1 + p) + b * sinf((z + d) / l2 + 2 * p);
+	float here = a * sinf(z / l1 + p) + b * sinf(z / l2 + 2 * p),
+	      there = a * sinf((z + d) / l1 + p) + b * sinf((z + d) / l2 + 2 * p);
 	float slope = a / l1 * cosf(z / l1 + p) + b / l2 * cosf(z / l2 + 2 * p);
 
 	return there - here - slope * d;
@@ -147,7 +148,8 @@ static void furnish(const struct sl_view *v, int64_t cell, struct sl_thing *list
 		if (!k->town && (cell % 3) == 0)
 			place(list, n, SL_MARKER, s * (edge + 0.7f), z + 1, &r);
 		if (sl_rng_unit(&r) < (side > 0 ? 0.22f : 0.07f))
-			place(list, n, SL_POST, s * (edge + sl_rng_uniform(&r, 0.9f, 1.9f)), z + sl_rng_uniform(&r, 0, CELL_M), &r);
+			place(list, n, SL_POST, s * (edge + sl_rng_uniform(&r, 0.9f, 1.9f)),
+				z + sl_rng_uniform(&r, 0, CELL_M), &r);
 	}
 }
 
@@ -216,8 +218,8 @@ static bool is_seen(const struct sl_canvas *c, const struct sl_drawn_sign *s, in
 {
 	float w = s->x1 - s->x0, h = s->y1 - s->y0;
 
-	return SL_MAX(w, h) >= SL_SCENE_MIN_PX && s->x0 >= 0 && s->y0 >= 0 && s->x1 <= (float)c->w && s->y1 <= (float)c->h &&
-		3 * count_owner(c, s) >= 2 * drawn;
+	return SL_MAX(w, h) >= SL_SCENE_MIN_PX && s->x0 >= 0 && s->y0 >= 0 && s->x1 <= (float)c->w &&
+	       s->y1 <= (float)c->h && 3 * count_owner(c, s) >= 2 * drawn;
 }
 
 static void draw_things(struct sl_view *v, struct sl_thing *list, int n, struct sl_scene_truth *ret)
@@ -287,7 +289,8 @@ void sl_scene_draw(uint64_t seed, unsigned car, uint64_t frame, struct sl_image 
 	SL_ASSERT(ret->w >= 64 && ret->h >= 64 && ret->w <= 8192 && ret->h <= 8192);
 	sl_canvas_init(&c, ret->w, ret->h);
 	look_of(seed, car, frame, &look);
-	struct sl_view v = {.c = &c, .look = &look, .seed = seed, .car = car, .f = w * sl_rng_uniform(&r, 0.70f, 0.85f)};
+	struct sl_view v = {
+		.c = &c, .look = &look, .seed = seed, .car = car, .f = w * sl_rng_uniform(&r, 0.70f, 0.85f)};
 	v.z = (float)frame * SL_SCENE_STEP_M + 40;
 	v.u = look.half_road / 2 + 0.15f * sinf(v.z / 23);
 	v.h = 1.35f;

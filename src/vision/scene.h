@@ -16,7 +16,7 @@ enum { SL_SCENE_W = 1360, SL_SCENE_H = 800, SL_SCENE_SIGNS = 16, SL_SCENE_MIN_PX
 #define SL_SCENE_STEP_M 2.5f
 
 struct sl_scene_sign {
-	int cls;           /* index in taxonomy/de.json */
+	int cls; /* index in taxonomy/de.json */
 	struct sl_box box; /* of the face, in pixels */
 };
 

@@ -28,7 +28,8 @@ void sl_scene_sky(struct sl_view *v)
 
 		for (int x = 0; x < c->w; x++) {
 			float *p = c->px + ((size_t)y * c->w + x) * 3;
-			float u = ((float)x - v->cx) / (float)c->w * stretch * 2, n = sl_paint_noise(u + v->z * 1e-5f + 0.3f, stretch + 0.1f);
+			float u = ((float)x - v->cx) / (float)c->w * stretch * 2,
+			      n = sl_paint_noise(u + v->z * 1e-5f + 0.3f, stretch + 0.1f);
 			float cloud = unit((n - 0.62f + 0.35f * k->clouds) * 3.5f) * k->clouds;
 
 			for (int i = 0; i < 3; i++)
@@ -42,7 +43,8 @@ void sl_scene_sky(struct sl_view *v)
 
 		sl_view_ink(v, hill, 0.8f, layer ? 140 : 320, &ink);
 		for (int i = 0; i <= 63; i++) {
-			float n = sl_paint_noise((float)i / 90 + v->z * 2e-5f + 0.37f * (float)layer + (float)v->car * 0.1f, 0.3f);
+			float n = sl_paint_noise(
+				(float)i / 90 + v->z * 2e-5f + 0.37f * (float)layer + (float)v->car * 0.1f, 0.3f);
 
 			p[i] = (struct sl_pt){(float)i / 63 * (float)c->w, v->hy + 1 - tall * unit(n * 2 - 0.5f)};
 		}
@@ -70,7 +72,7 @@ static void shade(const struct sl_view *v, const struct row *r, float u, float *
 	/* Two tiles at an angle to each other, so that their repetition does not show. */
 	float n = sl_paint_noise(u * 0.11f + r->z * 0.019f, r->z * 0.043f - u * 0.03f);
 	float g = sl_paint_noise(u * 0.53f - r->z * 0.11f, r->z * 0.29f + u * 0.17f) +
-		sl_paint_noise(u * 1.7f + r->z * 0.37f, r->z * 1.1f) - 1;
+		  sl_paint_noise(u * 1.7f + r->z * 0.37f, r->z * 1.1f) - 1;
 	float road = (0.36f + 0.05f * n + 0.12f * g * fine) * (1 - 0.35f * k->wet);
 	float grass = 0.75f + 0.6f * n + 0.9f * g * fine, edge = k->half_road;
 	float on = stripe(u, edge, r->wide);
@@ -81,7 +83,8 @@ static void shade(const struct sl_view *v, const struct row *r, float u, float *
 	float lit = 1;
 
 	if (k->shade < 0.7f) { /* patches of shade under trees beside the road */
-		float s = unit((sl_paint_noise(u * 0.035f + 0.2f, r->shadow_z) - 0.47f + 0.07f * u * k->sun_side / edge) * 9);
+		float s = unit(
+			(sl_paint_noise(u * 0.035f + 0.2f, r->shadow_z) - 0.47f + 0.07f * u * k->sun_side / edge) * 9);
 
 		lit = mixf(1, k->shade, s * 0.85f);
 	}
@@ -111,7 +114,8 @@ void sl_scene_ground(struct sl_view *v)
 		float at = r.z / 12 - floorf(r.z / 12); /* 4 m line, 8 m gap */
 		r.dash = r.deep > 8 ? 0.33f : unit((2 + r.deep / 2 - fabsf(at * 12 - 2)) / SL_MAX(r.deep, 0.01f));
 		for (int x = 0; x < c->w; x++) {
-			float *p = c->px + ((size_t)y * c->w + x) * 3, u = ((float)x + 0.5f - v->cx) * r.wide + v->u - bend;
+			float *p = c->px + ((size_t)y * c->w + x) * 3,
+			      u = ((float)x + 0.5f - v->cx) * r.wide + v->u - bend;
 
 			shade(v, &r, u, p);
 			for (int i = 0; i < 3; i++)

@@ -54,13 +54,16 @@ static void crown(struct sl_canvas *c, const struct leaves *l)
 			if (r2 > 1.5f)
 				continue;
 			float u = l->u + nx * l->detail, w = l->v + ny * l->detail;
-			float a = (1 - r2) * 0.8f + (sl_paint_noise(u, w) - 0.5f) * l->rough + (sl_paint_noise(w * 5.3f, u * 5.3f) - 0.5f) * 0.5f;
+			float a = (1 - r2) * 0.8f + (sl_paint_noise(u, w) - 0.5f) * l->rough +
+				  (sl_paint_noise(w * 5.3f, u * 5.3f) - 0.5f) * 0.5f;
 			if (a <= 0)
 				continue;
-			float leaf = sl_paint_noise(u * 1.7f + 0.4f, w * 1.7f) + 0.8f * sl_paint_noise(u * 6.1f, w * 6.1f + u) - 0.4f;
+			float leaf = sl_paint_noise(u * 1.7f + 0.4f, w * 1.7f) +
+				     0.8f * sl_paint_noise(u * 6.1f, w * 6.1f + u) - 0.4f;
 			float tone = leaf * 1.5f - 0.35f - 0.3f * ny + 0.25f * nx * l->side;
 			tone = SL_MIN(SL_MAX(tone, 0), 1);
-			const float rgb[3] = {l->dark[0] + (l->rgb[0] - l->dark[0]) * tone, l->dark[1] + (l->rgb[1] - l->dark[1]) * tone,
+			const float rgb[3] = {l->dark[0] + (l->rgb[0] - l->dark[0]) * tone,
+				l->dark[1] + (l->rgb[1] - l->dark[1]) * tone,
 				l->dark[2] + (l->rgb[2] - l->dark[2]) * tone};
 			sl_paint_dot(c, x, y, rgb, SL_MIN(a * sharp, 1));
 		}
@@ -124,16 +127,19 @@ static void windows(struct sl_view *v, const struct house *h, struct sl_rng *r, 
 		return; /* smaller than a pixel or two */
 	for (int f = 0; f < h->floors; f++)
 		for (int i = 0; i < columns; i++) {
-			float d0 = h->near + ((float)i + 0.3f) * 2.6f, d1 = d0 + 1.1f, y0 = (float)f * h->floor + 0.9f, y1 = y0 + 1.4f;
+			float d0 = h->near + ((float)i + 0.3f) * 2.6f, d1 = d0 + 1.1f, y0 = (float)f * h->floor + 0.9f,
+			      y1 = y0 + 1.4f;
 			struct sl_ink ink = {0};
 
 			if (d0 < 1.6f)
 				continue;
 			for (int inner = 0; inner < 2; inner++) {
 				float g = inner ? 0.1f : 0, e = h->x;
-				const float q[4][3] = {{e, y0 + g, d0 + g}, {e, y0 + g, d1 - g}, {e, y1 - g, d1 - g}, {e, y1 - g, d0 + g}};
+				const float q[4][3] = {{e, y0 + g, d0 + g}, {e, y0 + g, d1 - g}, {e, y1 - g, d1 - g},
+					{e, y1 - g, d0 + g}};
 
-				sl_view_ink(v, inner ? glass : frame, inner ? 0.6f + 0.8f * sl_rng_unit(r) : light, d0, &ink);
+				sl_view_ink(v, inner ? glass : frame, inner ? 0.6f + 0.8f * sl_rng_unit(r) : light, d0,
+					&ink);
 				quad(v, q, &ink);
 			}
 		}
@@ -159,8 +165,12 @@ static void house(struct sl_view *v, struct sl_thing *t)
 	struct sl_rng *r = &t->rng;
 	float side = t->u > 0 ? 1 : -1, len = sl_rng_uniform(r, 8, 13.5f), light = light_of(v, t->u);
 	const float *rgb = paint[sl_rng_below(r, 6)], *roof = tiles[sl_rng_below(r, 2)];
-	struct house h = {.near = SL_MAX(t->d, 1.5f), .far = t->d + len, .depth = sl_rng_uniform(r, 7, 10), .side = side,
-		.floors = 2 + (int)sl_rng_below(r, 2), .floor = sl_rng_uniform(r, 2.7f, 3.1f)};
+	struct house h = {.near = SL_MAX(t->d, 1.5f),
+		.far = t->d + len,
+		.depth = sl_rng_uniform(r, 7, 10),
+		.side = side,
+		.floors = 2 + (int)sl_rng_below(r, 2),
+		.floor = sl_rng_uniform(r, 2.7f, 3.1f)};
 	struct sl_ink ink = {.grain = 0.1f, .grain_scale = 0.02f, .grain_x = t->z * 0.013f};
 
 	if (h.far < 2.5f)
@@ -168,10 +178,12 @@ static void house(struct sl_view *v, struct sl_thing *t)
 	h.tall = (float)h.floors * h.floor + 0.4f;
 	h.x = CAMERA_X(v, t);
 	float back = h.x + side * h.depth, ridge = h.tall + 3.2f, mid = h.x + side * h.depth / 2;
-	const float slope[4][3] = {{h.x, h.tall, h.near}, {h.x, h.tall, h.far}, {mid, ridge, h.far}, {mid, ridge, h.near}};
+	const float slope[4][3] = {
+		{h.x, h.tall, h.near}, {h.x, h.tall, h.far}, {mid, ridge, h.far}, {mid, ridge, h.near}};
 	const float wall[4][3] = {{h.x, 0, h.near}, {h.x, 0, h.far}, {h.x, h.tall, h.far}, {h.x, h.tall, h.near}};
 	struct sl_pt front[5] = {sl_view_point(v, h.x, 0, h.near), sl_view_point(v, back, 0, h.near),
-		sl_view_point(v, back, h.tall, h.near), sl_view_point(v, mid, ridge, h.near), sl_view_point(v, h.x, h.tall, h.near)};
+		sl_view_point(v, back, h.tall, h.near), sl_view_point(v, mid, ridge, h.near),
+		sl_view_point(v, h.x, h.tall, h.near)};
 
 	sl_view_ink(v, roof, 0.9f * light, h.near, &ink);
 	quad(v, slope, &ink);
@@ -210,8 +222,8 @@ static void marker(struct sl_view *v, struct sl_thing *t)
 
 static void car(struct sl_view *v, struct sl_thing *t)
 {
-	static const float paint[7][3] = {{0.55f, 0.56f, 0.58f}, {0.10f, 0.11f, 0.12f}, {0.78f, 0.78f, 0.78f}, {0.12f, 0.18f, 0.34f},
-		{0.40f, 0.09f, 0.09f}, {0.30f, 0.31f, 0.33f}, {0.22f, 0.30f, 0.26f}};
+	static const float paint[7][3] = {{0.55f, 0.56f, 0.58f}, {0.10f, 0.11f, 0.12f}, {0.78f, 0.78f, 0.78f},
+		{0.12f, 0.18f, 0.34f}, {0.40f, 0.09f, 0.09f}, {0.30f, 0.31f, 0.33f}, {0.22f, 0.30f, 0.26f}};
 	const float tyre[3] = {0.04f, 0.04f, 0.04f}, glass[3] = {0.16f, 0.19f, 0.22f}, red[3] = {0.45f, 0.05f, 0.04f},
 		    lamp_rgb[3] = {0.95f, 0.95f, 0.9f}, plate[3] = {0.8f, 0.8f, 0.78f};
 	const float *rgb = paint[sl_rng_below(&t->rng, 7)];
@@ -219,7 +231,8 @@ static void car(struct sl_view *v, struct sl_thing *t)
 	bool towards = t->u < 0;
 	struct sl_ink ink = {0};
 	struct sl_pt body[8], pane[4];
-	static const float outline[8][2] = {{-1, .25f}, {-1, .8f}, {-.93f, .95f}, {-.72f, 1}, {.72f, 1}, {.93f, .95f}, {1, .8f}, {1, .25f}};
+	static const float outline[8][2] = {
+		{-1, .25f}, {-1, .8f}, {-.93f, .95f}, {-.72f, 1}, {.72f, 1}, {.93f, .95f}, {1, .8f}, {1, .25f}};
 
 	sl_view_ink(v, tyre, 1, d, &ink);
 	card(v, x - w * 1.05f, x + w * 1.05f, 0, 0.16f, d, &ink);
@@ -228,7 +241,8 @@ static void car(struct sl_view *v, struct sl_thing *t)
 	for (int i = 0; i < 8; i++) {
 		float y = outline[i][1], taper = y > 0.9f ? (i == 3 || i == 4 ? 1 : 0.98f) : 1;
 
-		body[i] = sl_view_point(v, x + outline[i][0] * w * taper, y >= 0.95f ? (y - 0.95f) * (top - 0.95f) * 20 + 0.95f : y, d);
+		body[i] = sl_view_point(
+			v, x + outline[i][0] * w * taper, y >= 0.95f ? (y - 0.95f) * (top - 0.95f) * 20 + 0.95f : y, d);
 	}
 	sl_view_ink(v, rgb, 0.85f, d, &ink);
 	sl_paint_polygon(v->c, body, 8, &ink);
@@ -240,8 +254,8 @@ static void car(struct sl_view *v, struct sl_thing *t)
 	sl_paint_polygon(v->c, pane, 4, &ink);
 	sl_view_ink(v, towards ? lamp_rgb : red, 1, d, &ink);
 	for (int s = -1; s <= 1; s += 2)
-		card(v, x + (float)s * w * 0.8f - 0.14f, x + (float)s * w * 0.8f + 0.14f, towards ? 0.58f : 0.68f, towards ? 0.74f : 0.86f, d,
-			&ink);
+		card(v, x + (float)s * w * 0.8f - 0.14f, x + (float)s * w * 0.8f + 0.14f, towards ? 0.58f : 0.68f,
+			towards ? 0.74f : 0.86f, d, &ink);
 	sl_view_ink(v, plate, 0.9f, d, &ink);
 	card(v, x - 0.26f, x + 0.26f, towards ? 0.38f : 0.52f, towards ? 0.49f : 0.63f, d, &ink);
 }
@@ -255,7 +269,8 @@ struct board {
 static struct sl_pt board_point(const void *arg, float a, float b)
 {
 	const struct board *s = arg;
-	float ca = cosf(s->roll), sa = sinf(s->roll), across = (a * ca - b * sa) * s->scale, up = -(a * sa + b * ca) * s->scale;
+	float ca = cosf(s->roll), sa = sinf(s->roll), across = (a * ca - b * sa) * s->scale,
+	      up = -(a * sa + b * ca) * s->scale;
 
 	return sl_view_point(s->v, s->x + across * cosf(s->yaw), s->y + up, s->d + across * sinf(s->yaw));
 }
@@ -275,8 +290,9 @@ static void board_ink(const void *arg, const uint8_t rgb[3], struct sl_ink *ret)
 	ret->id = s->id;
 }
 
-void sl_face_paint(struct sl_canvas *c, int cls, struct sl_pt (*project)(const void *arg, float a, float b), const void *arg,
-	void (*ink)(const void *arg, const uint8_t rgb[3], struct sl_ink *ret), struct sl_drawn_sign *ret)
+void sl_face_paint(struct sl_canvas *c, int cls, struct sl_pt (*project)(const void *arg, float a, float b),
+	const void *arg, void (*ink)(const void *arg, const uint8_t rgb[3], struct sl_ink *ret),
+	struct sl_drawn_sign *ret)
 {
 	const struct sl_face *f = &sl_faces[cls];
 
@@ -318,11 +334,19 @@ static int post(struct sl_view *v, struct sl_thing *t, struct sl_drawn_sign *ret
 	sl_view_ink(v, steel, 0.85f, t->d, &ink);
 	for (int i = 0; i < n; i++) {
 		int cls = (int)sl_rng_below(r, (uint32_t)sl_faces_count);
-		float side = sl_rng_uniform(r, 0.6f, 0.75f), grey = sl_rng_uniform(r, 0.45f, 0.7f), lit = sl_rng_unit(r);
-		struct board b = {.v = v, .x = x, .y = top + side / 2, .d = t->d - 0.06f, .scale = side / SL_FACE_SIDE, .yaw = yaw,
-			.roll = sl_rng_uniform(r, -0.06f, 0.06f), .id = (uint8_t)(t->ids + i),
+		float side = sl_rng_uniform(r, 0.6f, 0.75f), grey = sl_rng_uniform(r, 0.45f, 0.7f),
+		      lit = sl_rng_unit(r);
+		struct board b = {.v = v,
+			.x = x,
+			.y = top + side / 2,
+			.d = t->d - 0.06f,
+			.scale = side / SL_FACE_SIDE,
+			.yaw = yaw,
+			.roll = sl_rng_uniform(r, -0.06f, 0.06f),
+			.id = (uint8_t)(t->ids + i),
 			.light = lit < 0.5f ? 1.02f : v->look->shade + (1 - v->look->shade) * lit * 0.5f,
-			.wear = sl_rng_uniform(r, 0.02f, 0.22f), .fade = {grey, grey, grey}};
+			.wear = sl_rng_uniform(r, 0.02f, 0.22f),
+			.fade = {grey, grey, grey}};
 
 		if (i == 0)
 			card(v, x - 0.03f, x + 0.03f, 0, y + side * 0.9f + (n == 2 ? side : 0), t->d, &ink);
@@ -335,8 +359,12 @@ static int post(struct sl_view *v, struct sl_thing *t, struct sl_drawn_sign *ret
 
 int sl_thing_draw(struct sl_view *v, struct sl_thing *t, struct sl_drawn_sign *ret_signs)
 {
-	static void (*const draw[])(struct sl_view *, struct sl_thing *) = {[SL_TREE] = tree, [SL_HOUSE] = house, [SL_LAMP] = lamp,
-		[SL_CAR] = car, [SL_HEDGE] = hedge, [SL_MARKER] = marker};
+	static void (*const draw[])(struct sl_view *, struct sl_thing *) = {[SL_TREE] = tree,
+		[SL_HOUSE] = house,
+		[SL_LAMP] = lamp,
+		[SL_CAR] = car,
+		[SL_HEDGE] = hedge,
+		[SL_MARKER] = marker};
 
 	if (t->kind == SL_POST)
 		return post(v, t, ret_signs);

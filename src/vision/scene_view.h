@@ -13,18 +13,18 @@ enum { SL_THINGS = 256, SL_SCENE_IDS = 200 };
 
 struct sl_look {
 	float sky_top[3], sky_low[3], haze[3];
-	float sun[3];      /* light on things in the open */
-	float shade;       /* light in the shade, of sun */
-	float sun_side;    /* -1 the sun stands left, 1 right */
-	float haze_m;      /* metres until two thirds are haze */
-	float clouds;      /* 0..1 */
-	float wet;         /* 0..1: how dark the road is */
-	float season;      /* 0 spring green, 1 autumn */
+	float sun[3]; /* light on things in the open */
+	float shade; /* light in the shade, of sun */
+	float sun_side; /* -1 the sun stands left, 1 right */
+	float haze_m; /* metres until two thirds are haze */
+	float clouds; /* 0..1 */
+	float wet; /* 0..1: how dark the road is */
+	float season; /* 0 spring green, 1 autumn */
 	float exposure, contrast, vignette, blur, noise;
-	float cast[3];     /* white balance */
+	float cast[3]; /* white balance */
 	int jpeg_quality;
 	bool town;
-	float half_road;   /* metres from the middle to the edge */
+	float half_road; /* metres from the middle to the edge */
 };
 
 struct sl_view {
@@ -33,7 +33,7 @@ struct sl_view {
 	uint64_t seed;
 	unsigned car;
 	float f, cx, hy; /* focal length, middle, horizon in pixels */
-	float z, u, h;   /* camera: along the road, right of its middle, above it; metres */
+	float z, u, h; /* camera: along the road, right of its middle, above it; metres */
 };
 
 /* Where the road's middle lies d metres ahead, in metres right of straight ahead. */
@@ -49,10 +49,10 @@ enum sl_thing_kind { SL_TREE, SL_HOUSE, SL_LAMP, SL_POST, SL_CAR, SL_HEDGE, SL_M
 
 struct sl_thing {
 	enum sl_thing_kind kind;
-	float u, z;        /* world */
+	float u, z; /* world */
 	struct sl_rng rng; /* its own looks */
-	int ids;           /* first id of its signs */
-	float d;           /* distance, filled by the caller */
+	int ids; /* first id of its signs */
+	float d; /* distance, filled by the caller */
 };
 
 struct sl_drawn_sign {
@@ -64,4 +64,5 @@ struct sl_drawn_sign {
 int sl_thing_draw(struct sl_view *v, struct sl_thing *t, struct sl_drawn_sign *ret_signs);
 /* A face whose point (a, b) in face units goes through project(). */
 void sl_face_paint(struct sl_canvas *c, int cls, struct sl_pt (*project)(const void *arg, float a, float b),
-	const void *arg, void (*ink)(const void *arg, const uint8_t rgb[3], struct sl_ink *ret), struct sl_drawn_sign *ret);
+	const void *arg, void (*ink)(const void *arg, const uint8_t rgb[3], struct sl_ink *ret),
+	struct sl_drawn_sign *ret);

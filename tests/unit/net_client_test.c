@@ -101,7 +101,8 @@ static const char *url_of(const struct stage *s, char *buf, size_t n, const char
 
 TEST(client, reads_status_headers_body_and_keeps_the_connection)
 {
-	struct stage s = {.nparts = 2, .part = {OK_HI, "HTTP/1.1 307 No\r\nLocation: http://b/c\r\nContent-Length: 0\r\n\r\n"}};
+	struct stage s = {
+		.nparts = 2, .part = {OK_HI, "HTTP/1.1 307 No\r\nLocation: http://b/c\r\nContent-Length: 0\r\n\r\n"}};
 	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
 	struct sl_client *c = sl_client_new();
 	struct sl_err err = {0};
@@ -116,13 +117,17 @@ TEST(client, reads_status_headers_body_and_keeps_the_connection)
 	CHECK_EQ(r.retry_after_ms, -1);
 	CHECK(strncmp(s.got[0], "GET /x?y=1 HTTP/1.1\r\n", 21) == 0);
 
-	struct sl_call put = {.method = "PUT", .url = url, .body = sl_slice_str("{}"), .type = "application/json",
+	struct sl_call put = {.method = "PUT",
+		.url = url,
+		.body = sl_slice_str("{}"),
+		.type = "application/json",
 		.headers = {"X-One: 1"}};
 	CHECK_OK(sl_client_call(c, &put, &r, &err));
 	CHECK_EQ(r.status, 307);
 	CHECK_STR(r.location, "http://b/c");
 	CHECK_EQ(r.body.len, 0);
-	CHECK(strstr(s.got[1], "PUT /x?y=1") && strstr(s.got[1], "X-One: 1\r\n") && strstr(s.got[1], "application/json"));
+	CHECK(strstr(s.got[1], "PUT /x?y=1") && strstr(s.got[1], "X-One: 1\r\n") &&
+		strstr(s.got[1], "application/json"));
 	CHECK(strstr(s.got[1], "\r\n\r\n{}") && !strstr(s.got[1], "Expect"));
 	CHECK_EQ(s.connections, 1);
 	sl_client_free(c);

@@ -27,7 +27,8 @@ TEST(pages, language_is_the_cookies_then_the_browsers_then_english)
 
 TEST(pages, every_page_is_there_in_both_languages_without_a_key_left)
 {
-	static const char *const pages[] = {"/watch.html", "/label.html", "/expert.html"}, *const langs[] = {"en", "ko"};
+	static const char *const pages[] = {"/watch.html", "/label.html", "/expert.html"}, *const langs[] = {
+												   "en", "ko"};
 
 	for (size_t i = 0; i < SL_COUNT(pages); i++)
 		for (size_t k = 0; k < SL_COUNT(langs); k++) {
@@ -39,11 +40,13 @@ TEST(pages, every_page_is_there_in_both_languages_without_a_key_left)
 			snprintf(want, sizeof(want), "<html lang=\"%s\">", langs[k]);
 			CHECK(strstr(f->bytes, want));
 			/* The policy forbids both: they would not work. */
-			CHECK(!strstr(f->bytes, "style=\"") && !strstr(f->bytes, "onclick") && !strstr(f->bytes, "<script>"));
+			CHECK(!strstr(f->bytes, "style=\"") && !strstr(f->bytes, "onclick") &&
+				!strstr(f->bytes, "<script>"));
 			CHECK(!strstr(f->bytes, "http://") && !strstr(f->bytes, "https://"));
 		}
 	CHECK(!sl_page_find("/watch.html", "fr") && !sl_page_find("/none", ""));
-	CHECK(sl_page_find("/web/favicon.svg", "") && sl_page_find("/web/style.css", "") && sl_page_find("/web/base.js", ""));
+	CHECK(sl_page_find("/web/favicon.svg", "") && sl_page_find("/web/style.css", "") &&
+		sl_page_find("/web/base.js", ""));
 }
 
 static json_t *table_of(const char *lang)
@@ -121,7 +124,8 @@ TEST(pages, every_class_of_every_taxonomy_has_its_pictogram)
 TEST(pages, scripts_ask_for_keys_that_exist)
 {
 	SL_AUTOJSON json_t *en = table_of("en");
-	static const char *const scripts[] = {"/web/base.js", "/web/watch.js", "/web/label.js", "/web/expert.js", "/web/plot.js"};
+	static const char *const scripts[] = {
+		"/web/base.js", "/web/watch.js", "/web/label.js", "/web/expert.js", "/web/plot.js"};
 	int found = 0;
 
 	for (size_t i = 0; i < SL_COUNT(scripts); i++) {

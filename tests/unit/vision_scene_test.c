@@ -131,7 +131,8 @@ TEST(paint, a_polygon_covers_its_area_wherever_it_lies)
 {
 	const struct sl_pt tri[3] = {{2.3f, 1.7f}, {17.9f, 6.2f}, {5.1f, 18.4f}};
 	const struct sl_ink white = {.rgb = {1, 1, 1}, .id = 9};
-	float area = 0.5f * fabsf((tri[1].x - tri[0].x) * (tri[2].y - tri[0].y) - (tri[2].x - tri[0].x) * (tri[1].y - tri[0].y));
+	float area = 0.5f * fabsf((tri[1].x - tri[0].x) * (tri[2].y - tri[0].y) -
+				    (tri[2].x - tri[0].x) * (tri[1].y - tri[0].y));
 	struct sl_canvas c;
 
 	sl_canvas_init(&c, 20, 20);
@@ -141,7 +142,8 @@ TEST(paint, a_polygon_covers_its_area_wherever_it_lies)
 	sl_canvas_done(&c);
 
 	/* Half of it left of the canvas, and one far outside: nothing spills. */
-	const struct sl_pt square[4] = {{-5, 5}, {5, 5}, {5, 15}, {-5, 15}}, out[4] = {{30, 30}, {40, 30}, {40, 40}, {30, 40}};
+	const struct sl_pt square[4] = {{-5, 5}, {5, 5}, {5, 15}, {-5, 15}},
+			   out[4] = {{30, 30}, {40, 30}, {40, 40}, {30, 40}};
 	sl_canvas_init(&c, 20, 20);
 	sl_paint_polygon(&c, square, 4, &white);
 	sl_paint_polygon(&c, out, 4, &white);
