@@ -16,6 +16,7 @@
  */
 #pragma once
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/config.h"
 
 enum { SL_MESSAGE_MAX = 64 * 1024, SL_TOPIC = 32, SL_MESSAGE_KEY = 80, SL_BATCH_MAX = 1000, SL_MEMBER_MS = 30000 };

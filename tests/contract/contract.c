@@ -85,13 +85,11 @@ RUN16(8) RUN16(9) RUN16(a) RUN16(b) RUN16(c) RUN16(d) RUN16(e) RUN16(f)
 static const sl_test_fn run[SLOTS] = {NAME16(0), NAME16(1), NAME16(2), NAME16(3), NAME16(4), NAME16(5), NAME16(6), NAME16(7),
 	NAME16(8), NAME16(9), NAME16(a), NAME16(b), NAME16(c), NAME16(d), NAME16(e), NAME16(f)};
 
-void sl_contract_add(const struct sl_backend *backends, const char *contract, const char *name, sl_contract_fn fn)
+void sl_contract_add(const struct sl_backend *b, const char *contract, const char *name, sl_contract_fn fn)
 {
-	for (const struct sl_backend *b = backends; b->name; b++) {
-		SL_ASSERT(nslots < SLOTS);
-		slots[nslots] = (struct slot){fn, b};
-		sl_test_add(sl_asprintf("%s_%s", contract, b->name), name, run[nslots++]); /* kept to the end */
-	}
+	SL_ASSERT(nslots < SLOTS);
+	slots[nslots] = (struct slot){fn, b};
+	sl_test_add(sl_asprintf("%s_%s", contract, b->name), name, run[nslots++]); /* kept to the end */
 }
 
 struct sl_config *sl_test_config(void)

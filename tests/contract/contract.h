@@ -4,8 +4,9 @@
  *
  *   CONTRACT(log, order_is_kept) { struct sl_log *l = sl_test_log(b); ... }
  *
- * makes the tests log_mem.order_is_kept, log_sqlite.order_is_kept, ... `b` is the backend. A
- * backend whose server is not there is a skip with the reason.
+ * makes the tests log_mem.order_is_kept, log_sqlite.order_is_kept, ... `b` is the backend.
+ * CONTRACT_IF(log, lasts, name) makes them for the backends that last alone. A backend whose
+ * server is not there is a skip with the reason.
  * To add a backend: a row in contract.c.
  */
 #pragma once
@@ -28,15 +29,18 @@ struct sl_backend {
 extern const struct sl_backend sl_backends_log[], sl_backends_crops[], sl_backends_reviews[], sl_backends_artifacts[];
 
 typedef void (*sl_contract_fn)(const struct sl_backend *b);
-void sl_contract_add(const struct sl_backend *backends, const char *contract, const char *name, sl_contract_fn fn);
+void sl_contract_add(const struct sl_backend *b, const char *contract, const char *name, sl_contract_fn fn);
 
-#define CONTRACT(contract, name) \
-	static void contract_##name(const struct sl_backend *b); \
-	__attribute__((constructor)) static void add_contract_##name(void) \
+#define CONTRACT_IF(contract, needs, test) \
+	static void contract_##test(const struct sl_backend *b); \
+	__attribute__((constructor)) static void add_contract_##test(void) \
 	{ \
-		sl_contract_add(sl_backends_##contract, #contract, #name, contract_##name); \
+		for (const struct sl_backend *b = sl_backends_##contract; b->name; b++) \
+			if (b->needs) \
+				sl_contract_add(b, #contract, #test, contract_##test); \
 	} \
-	static void contract_##name(const struct sl_backend *b)
+	static void contract_##test(const struct sl_backend *b)
+#define CONTRACT(contract, test) CONTRACT_IF(contract, name, test)
 
 struct sl_config *sl_test_config(void); /* every default; the test may set more */
 const char *sl_test_fault(const char *url, const char *options); /* "fault+URL?options" */

@@ -309,11 +309,9 @@ CONTRACT(log, append_many_keeps_its_order)
 	sl_log_close(l);
 }
 
-CONTRACT(log, what_was_answered_is_there_after_reopening)
+CONTRACT_IF(log, lasts, what_was_answered_is_there_after_reopening)
 {
 	struct sl_err err;
-	if (!b->lasts)
-		SKIP("this backend keeps nothing");
 	struct sl_log *l = open_at(b->url());
 	append_numbers(l, "labels", 0, 20);
 	struct sl_consumer *c = join(l, "g", "labels");
@@ -494,10 +492,8 @@ static void write_from_process(void *arg)
 	sl_log_close(l);
 }
 
-CONTRACT(log, two_processes_write_and_read_one_log)
+CONTRACT_IF(log, shared, two_processes_write_and_read_one_log)
 {
-	if (!b->shared)
-		SKIP("one process alone sees this backend");
 	char *url = sl_strdup(b->url());
 	int child = sl_test_process(write_from_process, url);
 	struct sl_log *l = open_at(url);
@@ -537,11 +533,9 @@ static void append_until_killed(void *url)
 	sl_test_threads(4, append_and_say, l);
 }
 
-CONTRACT(log, what_was_answered_survives_kill_9)
+CONTRACT_IF(log, shared, what_was_answered_survives_kill_9)
 {
 	struct sl_err err;
-	if (!b->shared)
-		SKIP("this backend ends with its process");
 	char *url = sl_strdup(b->url());
 	struct sl_log *l = open_at(url);
 	append_numbers(l, "labels", 0, 1);

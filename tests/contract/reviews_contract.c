@@ -757,11 +757,9 @@ CONTRACT(reviews, one_vote_sent_sixteen_times_at_once_counts_once)
 
 /* ---- lasting ---- */
 
-CONTRACT(reviews, everything_is_there_after_reopening)
+CONTRACT_IF(reviews, lasts, everything_is_there_after_reopening)
 {
 	struct sl_err err;
-	if (!b->lasts)
-		SKIP("this backend keeps nothing");
 	struct crowd t = {.r = open_reviews(b, CAP), .tag = "v"};
 	struct sl_review_stats before, after;
 	struct sl_origin from = {"intake", 0, 41};
@@ -788,10 +786,8 @@ static void vote_in_process(void *url)
 	sl_reviews_close(t.r);
 }
 
-CONTRACT(reviews, two_processes_keep_every_promise)
+CONTRACT_IF(reviews, shared, two_processes_keep_every_promise)
 {
-	if (!b->shared)
-		SKIP("one process alone sees this backend");
 	char *url = sl_strdup(b->url());
 	struct sl_reviews *r = open_at(url, CAP);
 	add(r, 0, REVIEWS);
@@ -815,11 +811,9 @@ CONTRACT(reviews, two_processes_keep_every_promise)
 	free(url);
 }
 
-CONTRACT(reviews, a_lease_sees_what_another_handle_did)
+CONTRACT_IF(reviews, shared, a_lease_sees_what_another_handle_did)
 {
 	struct sl_err err;
-	if (!b->shared)
-		SKIP("one handle alone sees this backend");
 	struct sl_reviews *a = open_reviews(b, 10), *z = open_reviews(b, 10);
 	struct sl_verdict v;
 	struct sl_review got[8], small = {.key = "small", .cap = 3};
@@ -870,11 +864,9 @@ static void vote_until_killed(void *url)
 	sl_test_threads(4, vote_and_say, &t);
 }
 
-CONTRACT(reviews, what_was_answered_survives_kill_9)
+CONTRACT_IF(reviews, shared, what_was_answered_survives_kill_9)
 {
 	struct sl_err err;
-	if (!b->shared)
-		SKIP("this backend ends with its process");
 	char *url = sl_strdup(b->url()), *save = NULL;
 	struct sl_reviews *r = open_at(url, 100);
 	add(r, 0, REVIEWS);

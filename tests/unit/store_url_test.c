@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "core/settings.h"
+#include "harness.h"
+#include "store/stores.h"
+#include "store/url.h"
+#include <stdio.h>
+
+TEST(store_url, parts)
+{
+	struct sl_err err;
+	struct sl_url u;
+	int64_t n = 5;
+	CHECK_OK(sl_url_parse("trace+fault+sqlite:/a%3fb/c%25.db?every=7&when=a%26b", &u, &err));
+	CHECK_EQ(u.nwrap, 2);
+	CHECK_STR(u.wrap[0], "trace");
+	CHECK_STR(u.wrap[1], "fault");
+	CHECK_STR(u.scheme, "sqlite");
+	CHECK_STR(u.path, "/a?b/c%.db");
+	CHECK_STATUS(sl_url_check_used(&u, &err), SL_USAGE);
+	CHECK_OK(sl_url_int(&u, "every", 1, 10, &n, &err));
+	CHECK_EQ(n, 7);
+	CHECK_OK(sl_url_int(&u, "absent", 1, 10, &n, &err));
+	CHECK_EQ(n, 7);
+	CHECK_STATUS(sl_url_int(&u, "every", 1, 6, &n, &err), SL_USAGE);
+	CHECK_STATUS(sl_url_int(&u, "when", 1, 6, &n, &err), SL_USAGE);
+	CHECK_STR(sl_url_option(&u, "when"), "a&b");
+	CHECK_OK(sl_url_check_used(&u, &err));
+	sl_url_done(&u);
+	CHECK_OK(sl_url_parse("sqlite:///var/x+y.db", &u, &err));
+	CHECK_STR(u.path, "/var/x+y.db");
+	sl_url_done(&u);
+}
+
+TEST(store_url, malformed_ones_are_refused)
+{
+	static const char *const bad[] = {"", "x", ":x", "/a/b.db", "a b:x", "A:x", "mem:?x", "mem:?=1", "mem:?a=%zz", "sqlite:%0",
+		"sqlite:%00x", "a+b+c+d+e+mem:", "mem:?a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1"};
+	for (size_t i = 0; i < SL_COUNT(bad); i++) {
+		struct sl_err err;
+		struct sl_url u;
+		CHECK_STATUS(sl_url_parse(bad[i], &u, &err), SL_USAGE);
+	}
+	struct sl_err err;
+	struct sl_url u;
+	SL_AUTOFREE char *longest = sl_zalloc(SL_URL_MAX + 2);
+	memset(longest, 'm', SL_URL_MAX + 1);
+	CHECK_STATUS(sl_url_parse(longest, &u, &err), SL_USAGE);
+}
+
+TEST(store_url, a_path_survives_the_round)
+{
+	struct sl_err err;
+	struct sl_url u;
+	SL_AUTOFREE char *url = sl_url_of_path("dir", "/odd?%41/&+name");
+	CHECK_OK(sl_url_parse(url, &u, &err));
+	CHECK_STR(u.path, "/odd?%41/&+name");
+	CHECK_EQ(u.noption, 0);
+	sl_url_done(&u);
+}
+
+#define REFUSED(kind, type, url, status, word) \
+	do { \
+		struct sl_err err; \
+		struct type *s; \
+		CHECK_STATUS(kind(url, cfg, &s, &err), status); \
+		if (!strstr(err.text, word)) \
+			sl_test_fail(__FILE__, __LINE__, "%s: '%s' does not say %s", url, err.text, word); \
+	} while (0)
+
+TEST(store_registry, every_scheme_is_known_and_says_what_to_do)
+{
+	struct sl_config *cfg = sl_settings_new();
+	REFUSED(sl_log_open, sl_log, "kafka://h:9092", SL_UNSUPPORTED, "not in this build; use mem: or sqlite:PATH");
+	REFUSED(sl_crops_open, sl_crops, "hbase://h:8080", SL_UNSUPPORTED, "sqlite:PATH");
+	REFUSED(sl_reviews_open, sl_reviews, "mongodb://h:27017", SL_UNSUPPORTED, "sqlite:PATH");
+	REFUSED(sl_artifacts_open, sl_artifacts, "webhdfs://h:9870/x", SL_UNSUPPORTED, "dir:PATH");
+	REFUSED(sl_log_open, sl_log, "kafak://h", SL_USAGE, "mem:, sqlite:PATH or kafka://HOST:PORT");
+	REFUSED(sl_log_open, sl_log, "hbase://h", SL_USAGE, "no log is called 'hbase'");
+	REFUSED(sl_artifacts_open, sl_artifacts, "sqlite:x", SL_USAGE, "mem:, dir:PATH or webhdfs://HOST:PORT/PATH");
+	REFUSED(sl_crops_open, sl_crops, "sqlite:", SL_USAGE, "path is missing");
+	REFUSED(sl_log_open, sl_log, "mem:?partition=3", SL_USAGE, "no option 'partition'");
+	REFUSED(sl_log_open, sl_log, "mem:?partitions=0", SL_USAGE, "from 1 to");
+	REFUSED(sl_log_open, sl_log, "trance+mem:", SL_USAGE, "trace+ or fault+");
+	REFUSED(sl_log_open, sl_log, "fault+mem:?when=now", SL_USAGE, "before or after");
+	REFUSED(sl_log_open, sl_log, "fault+mem:?status=BAD", SL_USAGE, "BAD");
+	REFUSED(sl_log_open, sl_log, "mem:?every=2", SL_USAGE, "every"); /* fault's option without fault+ */
+	sl_config_free(cfg);
+}
+
+TEST(store_wrap, every_third_call_fails_before_or_after_its_effect)
+{
+	struct sl_config *cfg = sl_settings_new();
+	struct sl_err err;
+	for (int after = 0; after < 2; after++) {
+		struct sl_log *l;
+		CHECK_OK(sl_log_open(after ? "trace+fault+mem:?every=3&when=after&status=AWAY&calls=append"
+					   : "fault+mem:?every=3&when=before&status=BUSY&calls=append",
+			cfg, &l, &err));
+		for (int i = 1; i <= 9; i++) {
+			enum sl_status want = i % 3 ? SL_OK : after ? SL_AWAY : SL_BUSY;
+			CHECK_STATUS(sl_log_append(l, "labels", "k", sl_slice_str("x"), SL_FOREVER, &err), want);
+		}
+		int64_t n;
+		CHECK_OK(sl_log_lag(l, NULL, "labels", &n, &err)); /* not among the calls that fail */
+		CHECK_EQ(n, after ? 9 : 6);
+		sl_log_close(l);
+	}
+	sl_config_free(cfg);
+}
+
+TEST(store_wrap, lost_answers_leak_nothing)
+{
+	struct sl_config *cfg = sl_settings_new();
+	struct sl_err err;
+	struct sl_log *l;
+	struct sl_crops *c;
+	struct sl_artifacts *a;
+	struct sl_consumer *m;
+	struct sl_batch batch;
+	struct sl_crop crop[1];
+	struct sl_buf buf = {0};
+	struct sl_artifact_list list;
+	const char *key = "k";
+	CHECK_OK(sl_log_open("fault+mem:?every=1&when=after&calls=read,consumer_open,poll", cfg, &l, &err));
+	CHECK_OK(sl_log_append(l, "labels", "k", sl_slice_str("x"), SL_FOREVER, &err));
+	CHECK_STATUS(sl_log_read(l, "labels", 0, -1, 5, &batch, &err), SL_TIMEOUT);
+	CHECK_EQ(batch.n, 0);
+	CHECK_STATUS(sl_consumer_open(l, "g", "labels", &m, &err), SL_TIMEOUT);
+	sl_log_close(l);
+	CHECK_OK(sl_log_open("fault+mem:?every=1&when=after&calls=poll", cfg, &l, &err));
+	CHECK_OK(sl_log_append(l, "labels", "k", sl_slice_str("x"), SL_FOREVER, &err));
+	CHECK_OK(sl_consumer_open(l, "g", "labels", &m, &err));
+	CHECK_STATUS(sl_consumer_poll(m, 5, sl_mono_us(), &batch, &err), SL_TIMEOUT);
+	CHECK_OK(sl_consumer_commit(m, &err)); /* the lost batch was not polled: it is not committed */
+	int64_t n;
+	CHECK_OK(sl_log_lag(l, "g", "labels", &n, &err));
+	CHECK_EQ(n, 1);
+	sl_consumer_close(m);
+	sl_log_close(l);
+	CHECK_OK(sl_crops_open("fault+mem:?every=1&when=after&calls=get", cfg, &c, &err));
+	CHECK_OK(sl_crops_put(c, key, sl_slice_str("x"), sl_slice_str("{}"), &err));
+	CHECK_STATUS(sl_crops_get(c, key, crop, &err), SL_TIMEOUT);
+	CHECK_STATUS(sl_crops_get_many(c, &key, 1, crop, &err), SL_TIMEOUT);
+	sl_crops_close(c);
+	CHECK_OK(sl_artifacts_open("fault+mem:?every=1&when=after&calls=get,list", cfg, &a, &err));
+	CHECK_OK(sl_artifacts_put(a, key, sl_slice_str("x"), &err));
+	CHECK_STATUS(sl_artifacts_get(a, key, &buf, &err), SL_TIMEOUT);
+	CHECK_EQ(buf.len, 0);
+	CHECK_STATUS(sl_artifacts_list(a, "", &list, &err), SL_TIMEOUT);
+	sl_artifacts_close(a);
+	sl_buf_done(&buf);
+	sl_config_free(cfg);
+}
+
+TEST(store_meter, calls_are_timed_and_errors_counted_once)
+{
+	struct sl_config *cfg = sl_settings_new();
+	struct sl_err err;
+	struct sl_crops *c;
+	struct sl_crop crop;
+	CHECK_OK(sl_crops_open("trace+fault+mem:?every=2&calls=put", cfg, &c, &err));
+	CHECK_OK(sl_crops_put(c, "a", sl_slice_str("x"), sl_slice_str("{}"), &err));
+	CHECK_STATUS(sl_crops_put(c, "b", sl_slice_str("x"), sl_slice_str("{}"), &err), SL_TIMEOUT);
+	CHECK_STATUS(sl_crops_put(c, "a", sl_slice_str("x"), sl_slice_str("{}"), &err), SL_EXISTS);
+	CHECK_STATUS(sl_crops_get(c, "z", &crop, &err), SL_NOT_FOUND);
+	sl_crops_close(c);
+	const char *put = "store=\"crops\",call=\"put\"", *get = "store=\"crops\",call=\"get\"";
+	CHECK_EQ(sl_metric_value(sl_histogram("signloop_store_seconds", put, "")), 3);
+	CHECK_EQ(sl_metric_value(sl_counter("signloop_store_errors_total", put, "")), 1);
+	CHECK_EQ(sl_metric_value(sl_histogram("signloop_store_seconds", get, "")), 1);
+	CHECK_EQ(sl_metric_value(sl_counter("signloop_store_errors_total", get, "")), 0);
+	sl_config_free(cfg);
+}
+
+TEST(stores, empty_settings_mean_the_data_folder)
+{
+	struct sl_config *cfg = sl_settings_new();
+	struct sl_err err;
+	struct sl_stores s;
+	SL_AUTOFREE char *dir = sl_asprintf("%s/odd ?%%20/data", sl_test_dir());
+	static const char *const made[] = {"log.db", "crops.db", "reviews.db"};
+	CHECK_OK(sl_stores_open(cfg, dir, &s, &err));
+	CHECK_OK(sl_artifacts_put(s.artifacts, "a/b", sl_slice_str("x"), &err));
+	sl_stores_close(&s);
+	sl_stores_close(&s); /* twice is fine */
+	for (size_t i = 0; i < SL_COUNT(made); i++) {
+		SL_AUTOFREE char *path = sl_fs_join(dir, made[i]);
+		CHECK(sl_fs_is_file(path));
+	}
+	SL_AUTOFREE char *object = sl_fs_join(dir, "artifacts/a/b");
+	CHECK(sl_fs_is_file(object));
+	CHECK_OK(sl_config_set(cfg, "store.log", "mem:", "test", &err));
+	CHECK_OK(sl_config_set(cfg, "store.artifacts", "webhdfs://h:1/x", "test", &err));
+	CHECK_STATUS(sl_stores_open(cfg, dir, &s, &err), SL_UNSUPPORTED); /* and nothing stays open: the leak check says */
+	sl_config_free(cfg);
+}
