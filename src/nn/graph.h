@@ -111,6 +111,6 @@ enum sl_status sl_graph_shapes(
 /* A copy with BatchNormalization folded into the convolution before it, Identity and
  * Dropout removed, constant subgraphs replaced: what deployment runs. */
 enum sl_status sl_graph_fold(const struct sl_graph *g, struct sl_graph **ret, struct sl_err *err);
-/* Multiply-adds for given input shapes, and parameters (weights, folded or not). */
+/* Multiply-adds for given input shapes, and trained parameters (running statistics are none). */
 enum sl_status sl_graph_cost(const struct sl_graph *g, const struct sl_shape *inputs, int64_t *ret_macs,
 	int64_t *ret_params, struct sl_err *err);

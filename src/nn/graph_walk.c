@@ -197,21 +197,56 @@ static int64_t node_macs(const struct sl_walk *w, const struct sl_node *n)
 	return sl_shape_count(out) > INT64_MAX / SL_MAX(each, 1) ? INT64_MAX : sl_shape_count(out) * each;
 }
 
+/* What is trained: weights, biases, scales and shifts; not running statistics, factors of Resize and the like. */
+static bool is_param(enum sl_op op, int input)
+{
+	switch (op) {
+	case SL_OP_CONV:
+	case SL_OP_GEMM:
+	case SL_OP_MATMUL:
+	case SL_OP_ADD:
+	case SL_OP_SUB:
+	case SL_OP_MUL:
+	case SL_OP_DIV:
+		return true;
+	case SL_OP_BATCHNORM:
+		return input == 1 || input == 2;
+	default:
+		return false;
+	}
+}
+
+static int64_t count_params(const struct sl_graph *g)
+{
+	SL_AUTOFREE bool *seen = sl_calloc((size_t)g->nvalue + 1, sizeof(*seen));
+	int64_t params = 0;
+
+	for (int i = 0; i < g->nnode; i++)
+		for (int k = 0; k < g->node[i].nin; k++) {
+			int v = g->node[i].in[k];
+
+			if (v < 0 || seen[v] || g->value[v].kind != SL_VALUE_WEIGHT || g->value[v].dtype != SL_F32 ||
+				!is_param(g->node[i].op, k))
+				continue;
+			seen[v] = true;
+			params += sl_shape_count(&g->value[v].shape);
+		}
+	return params;
+}
+
 enum sl_status sl_graph_cost(const struct sl_graph *g, const struct sl_shape *inputs, int64_t *ret_macs,
 	int64_t *ret_params, struct sl_err *err)
 {
 	SL_AUTO(sl_walk_done) struct sl_walk w = {0};
 	enum sl_status st = sl_walk_run(&w, g, inputs, err);
-	int64_t macs = 0, params = 0;
+	int64_t macs = 0, params;
 
 	if (st != SL_OK)
 		return st;
 	for (int i = 0; i < g->nnode; i++)
 		if (__builtin_add_overflow(macs, node_macs(&w, &g->node[i]), &macs))
 			macs = INT64_MAX;
-	for (int i = 0; i < g->nvalue; i++)
-		if (g->value[i].kind == SL_VALUE_WEIGHT && g->value[i].dtype == SL_F32)
-			params += sl_shape_count(&g->value[i].shape);
+	params = count_params(g);
 	*ret_macs = macs;
 	*ret_params = params;
 	return SL_OK;

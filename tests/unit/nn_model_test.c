@@ -89,6 +89,23 @@ TEST(nn_model, shipped_nets_agree_with_naive_code)
 	sl_graph_free(cls);
 }
 
+TEST(nn_model, shipped_nets_cost_what_their_recipes_say)
+{
+	struct sl_graph *det = sl_net_detector(1), *cls = sl_net_classifier(43, .1f, 1);
+	struct sl_shape scene = SL_SHAPE(1, 3, 800, 1376), sign = SL_SHAPE(1, 3, 48, 48);
+	struct sl_err err = {0};
+	int64_t macs, params;
+
+	CHECK_OK(sl_graph_cost(det, &scene, &macs, &params, &err));
+	CHECK_EQ(params, 291893);
+	CHECK_NEAR((double)macs, 2.40e9, 5e6);
+	CHECK_OK(sl_graph_cost(cls, &sign, &macs, &params, &err));
+	CHECK_EQ(params, 345659);
+	CHECK_NEAR((double)macs, 11.70e6, 5e3);
+	sl_graph_free(det);
+	sl_graph_free(cls);
+}
+
 TEST(nn_model, folding_does_not_change_the_answer)
 {
 	struct sl_graph *g = sl_net_detector(9), *folded;
