@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mem.h"
+#include "base/metric.h"
+#include "harness.h"
+#include "role_rig.h"
+#include <sched.h>
+#include <stdio.h>
+
+static const struct sl_role *const intake_only[] = {&sl_role_intake, NULL};
+
+static void append(struct role_rig *g, const char *text)
+{
+	struct sl_err err;
+	CHECK_OK(sl_log_append(g->ctx.stores.log, "reviews", "k", sl_slice_str(text), SL_FOREVER, &err));
+}
+
+/* Until the group has committed everything. */
+static void wait_caught_up(struct role_rig *g)
+{
+	int64_t lag = 1;
+	struct sl_err err;
+	while (lag) {
+		CHECK_OK(sl_log_lag(g->ctx.stores.log, "intake", "reviews", &lag, &err));
+		sched_yield();
+	}
+}
+
+static int64_t open_reviews(struct role_rig *g)
+{
+	struct sl_review_stats s;
+	struct sl_err err;
+	CHECK_OK(sl_reviews_stats(g->ctx.stores.reviews, &s, &err));
+	return s.open;
+}
+
+static double metric(const char *result)
+{
+	SL_AUTOFREE char *labels = sl_asprintf("result=\"%s\"", result);
+	return sl_metric_value(sl_counter("signloop_intake_total", labels, ""));
+}
+
+TEST(intake, messages_become_reviews)
+{
+	struct role_rig g;
+	struct sl_review r;
+	struct sl_vote votes[SL_VOTES_MAX];
+	struct sl_err err;
+	char key[SL_KEY];
+	int n;
+	role_rig_open(&g, (const char *const[]){"store.log=mem:?partitions=3", NULL});
+	for (int i = 0; i < 700; i++)
+		rig_review_message(&g, i);
+	role_rig_start(&g, intake_only);
+	wait_caught_up(&g);
+	CHECK_EQ(open_reviews(&g), 700);
+	rig_key(key, 7);
+	CHECK_OK(sl_reviews_get(g.ctx.stores.reviews, key, &r, votes, &n, &err));
+	CHECK_EQ(r.ncandidate, 2);
+	CHECK_EQ(r.candidate[0].cls, 1);
+	CHECK_NEAR(r.candidate[0].confidence, 0.5, 1e-6);
+	CHECK_EQ(r.candidate[1].cls, 0);
+	CHECK_STR(r.bundle, "b7");
+	CHECK_STR(r.device, "car1");
+	CHECK_EQ(strlen(r.frame), 24);
+	CHECK_EQ(r.time_ms, 1700000000000);
+	for (int i = 690; i < 710; i++) /* the same again, and new ones */
+		rig_review_message(&g, i);
+	wait_caught_up(&g);
+	CHECK_EQ(open_reviews(&g), 710);
+	role_rig_close(&g);
+}
+
+TEST(intake, poison_never_blocks)
+{
+	static const char *const bad[] = {"", "no json", "[]", "{}", "{\"v\":1}", "{\"v\":2,\"key\":\"x\"}",
+		"{\"v\":1,\"key\":\"not-a-key\",\"candidates\":[]}", "{\"v\":\"1\"}", "null", "\xff\xfe"};
+	struct role_rig g;
+	char key[SL_KEY];
+	role_rig_open(&g, NULL);
+	rig_key(key, 5000);
+	for (size_t i = 0; i < SL_COUNT(bad); i++) {
+		append(&g, bad[i]);
+		rig_review_message(&g, (int)i);
+	}
+	static const char *const worse[] = {"\"candidates\":{}", "\"candidates\":[1]", "\"candidates\":[{\"class\":-1,\"confidence\":1}]",
+		"\"candidates\":[{\"class\":1}]", "\"candidates\":[{\"class\":1,\"confidence\":1.5}]",
+		"\"candidates\":[],\"device\":7", "\"candidates\":[],\"time\":\"now\"",
+		"\"candidates\":[],\"device\":\"0123456789012345678901234567890123456789012345678901234567890123\""};
+	for (size_t i = 0; i < SL_COUNT(worse); i++) {
+		SL_AUTOFREE char *text = sl_asprintf("{\"v\":1,\"key\":\"%s\",%s}", key, worse[i]);
+		append(&g, text);
+	}
+	role_rig_start(&g, intake_only);
+	wait_caught_up(&g);
+	CHECK_EQ(open_reviews(&g), SL_COUNT(bad));
+	CHECK_EQ(metric("bad"), SL_COUNT(bad) + SL_COUNT(worse));
+	rig_review_message(&g, 100);
+	wait_caught_up(&g);
+	CHECK_EQ(open_reviews(&g), SL_COUNT(bad) + 1);
+	role_rig_close(&g);
+}
+
+TEST(intake, restart_goes_on_where_the_review_store_is)
+{
+	struct role_rig g;
+	struct sl_err err;
+	int64_t at;
+	role_rig_open(&g, NULL);
+	for (int i = 0; i < 20; i++)
+		rig_review_message(&g, i);
+	role_rig_start(&g, intake_only);
+	wait_caught_up(&g);
+	role_rig_stop(&g);
+	CHECK_OK(sl_reviews_position(g.ctx.stores.reviews, "intake", 0, &at, &err));
+	CHECK(at >= 19);
+	double before = metric("added");
+	for (int i = 20; i < 30; i++)
+		rig_review_message(&g, i);
+	role_rig_start(&g, intake_only);
+	wait_caught_up(&g);
+	CHECK_EQ(metric("added") - before, 10);
+	CHECK_EQ(open_reviews(&g), 30);
+	role_rig_stop(&g);
+	/* The review store is lost or put back from a backup: the log's commit is ahead of it. */
+	sl_reviews_close(g.ctx.stores.reviews);
+	CHECK_OK(sl_reviews_open("mem:", g.cfg, &g.ctx.stores.reviews, &err));
+	role_rig_start(&g, intake_only);
+	while (open_reviews(&g) < 30)
+		sched_yield();
+	role_rig_close(&g);
+}
+
+static void survives(const char *log, const char *reviews)
+{
+	struct role_rig g;
+	role_rig_open(&g, (const char *const[]){log, reviews, NULL});
+	role_rig_start(&g, intake_only);
+	for (int i = 0; i < 60; i++) {
+		rig_review_message(&g, i);
+		if (i % 10 == 0)
+			while (open_reviews(&g) <= i)
+				sched_yield();
+	}
+	while (open_reviews(&g) < 60)
+		sched_yield();
+	role_rig_close(&g);
+}
+
+TEST(intake, stores_that_fail_now_and_then_lose_nothing)
+{
+	survives("store.log=mem:", "store.reviews=fault+mem:?every=2&calls=add&status=AWAY");
+	survives("store.log=mem:", "store.reviews=fault+mem:?every=2&calls=add&when=after&status=TIMEOUT");
+	survives("store.log=fault+mem:?every=3&calls=poll,commit&status=AWAY", "store.reviews=mem:");
+	survives("store.log=mem:", "store.reviews=fault+mem:?every=3&calls=add&status=IO");
+}
+
+TEST(intake, drain_ends_at_once_when_the_store_is_away)
+{
+	struct role_rig g;
+	role_rig_open(&g, (const char *const[]){"store.reviews=fault+mem:?every=1&calls=add&status=AWAY", NULL});
+	rig_review_message(&g, 1);
+	role_rig_start(&g, intake_only);
+	char why[128] = "";
+	while (sl_role_intake.is_ready(g.state[0], why))
+		sched_yield();
+	CHECK(strstr(why, "fault"));
+	role_rig_close(&g);
+}
