@@ -17,3 +17,4 @@ SL_IMPORTER(sl_read_csv);
 SL_IMPORTER(sl_read_coco);
 SL_IMPORTER(sl_read_yolo);
 SL_IMPORTER(sl_read_aihub);
+SL_IMPORTER(sl_read_dataset);

@@ -17,6 +17,7 @@ const struct sl_format sl_formats[] = {
 	{"coco", "COCO: folder with one JSON of images and annotations, images beside it or in images/", true, sl_read_coco},
 	{"yolo", "YOLO: images/ and labels/ (class cx cy w h, shares of the image)", true, sl_read_yolo},
 	{"aihub", "AI-Hub road signs: images and one JSON each with annotation[].box", true, sl_read_aihub},
+	{"dataset", "VERSION[/train|heldout|aside|all] made by 'signloop dataset snapshot'", false, sl_read_dataset},
 	{NULL, NULL, false, NULL},
 };
 

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Messages: each is what its topic says, has its crop, and had its effect if it was consumed.
+ */
+#include "base/mem.h"
+#include "role/fsck_work.h"
+#include <stdio.h>
+
+static void where_of(const struct sl_message *m, char ret[64])
+{
+	snprintf(ret, 64, "%s/p%d/%lld", m->topic, m->partition, (long long)m->position);
+}
+
+static struct sl_fsck_label *append(struct sl_fsck_work *w, const struct sl_message *m)
+{
+	if (w->labels == w->room) {
+		w->room = w->room ? 2 * w->room : 1024;
+		w->label = sl_realloc(w->label, w->room, sizeof(*w->label));
+	}
+	w->label[w->labels] = (struct sl_fsck_label){.partition = m->partition, .position = m->position};
+	return &w->label[w->labels++];
+}
+
+static void take_label(struct sl_fsck_work *w, const struct sl_message *m)
+{
+	SL_AUTOJSON json_t *body = NULL;
+	struct sl_fsck_label *f = append(w, m);
+	struct sl_label l;
+	struct sl_err why = {0};
+	char where[64];
+	enum sl_status s = sl_json_parse(m->body, "message", &body, &why);
+	if (s == SL_OK)
+		s = sl_label_parse(body, &l, &why);
+	where_of(m, where);
+	if (s != SL_OK) {
+		sl_fsck_find(w, "message", where, "%s", why.text);
+		return;
+	}
+	memcpy(f->key, l.key, sizeof(f->key));
+	f->choice = l.cls;
+	f->person = strcmp(l.source, "model") != 0;
+	f->ok = true;
+}
+
+/* Reads a topic of one partition; fn sees each batch. */
+static enum sl_status each_batch(struct sl_fsck_work *w, const char *topic, int partition, int64_t last,
+	enum sl_status (*fn)(struct sl_fsck_work *w, const struct sl_batch *b, int n, struct sl_err *err), struct sl_err *err)
+{
+	int64_t at = -1;
+	for (;;) {
+		SL_AUTO(sl_batch_done) struct sl_batch b = {0};
+		int n = 0;
+		enum sl_status s = sl_log_read(w->st->log, topic, partition, at, SL_FSCK_BATCH, &b, err);
+		if (s != SL_OK || !b.n)
+			return s;
+		while (n < b.n && b.message[n].position <= last)
+			n++;
+		s = fn(w, &b, n, err);
+		if (s != SL_OK || n < b.n)
+			return s;
+		at = b.message[n - 1].position;
+	}
+}
+
+static enum sl_status labels_batch(struct sl_fsck_work *w, const struct sl_batch *b, int n, struct sl_err *err)
+{
+	const char *keys[SL_FSCK_BATCH];
+	int64_t position[SL_FSCK_BATCH];
+	int k = 0;
+	size_t first = w->labels;
+	for (int i = 0; i < n; i++)
+		take_label(w, &b->message[i]);
+	for (size_t i = first; i < w->labels; i++)
+		if (w->label[i].ok) {
+			keys[k] = w->label[i].key;
+			position[k++] = w->label[i].position;
+		}
+	sl_fsck_count(w, "labels", n);
+	return sl_fsck_crops(w, keys, position, k, "labels", err);
+}
+
+/* The review that the message asks for, as intake makes it. */
+static enum sl_status review_of(json_t *body, struct sl_review *ret, struct sl_err *err)
+{
+	struct sl_review r = {.cap = 0};
+	const char *key = NULL, *bundle = "", *frame = "", *device = "";
+	json_t *list = json_object_get(body, "candidates"), *c;
+	size_t i;
+	enum sl_status s = sl_json_str(body, "message", "key", &key, err);
+	if (s == SL_OK && !sl_key_is_valid(key))
+		s = sl_fail(err, SL_INVALID, "message: \"key\" is no crop key");
+	if (s == SL_OK)
+		s = sl_json_opt_str(body, "message", "bundle", &bundle, err);
+	if (s == SL_OK)
+		s = sl_json_opt_str(body, "message", "frame", &frame, err);
+	if (s == SL_OK)
+		s = sl_json_opt_str(body, "message", "device", &device, err);
+	if (s == SL_OK)
+		s = sl_json_opt_int(body, "message", "time", &r.time_ms, err);
+	if (s != SL_OK)
+		return s;
+	snprintf(r.key, sizeof(r.key), "%s", key);
+	snprintf(r.bundle, sizeof(r.bundle), "%s", bundle);
+	snprintf(r.frame, sizeof(r.frame), "%s", frame);
+	snprintf(r.device, sizeof(r.device), "%s", device);
+	json_array_foreach(list, i, c)
+	{
+		if (r.ncandidate == SL_CANDIDATES)
+			break;
+		r.candidate[r.ncandidate++] = (struct sl_candidate){(int)json_integer_value(json_object_get(c, "class")),
+			(float)json_number_value(json_object_get(c, "confidence"))};
+	}
+	*ret = r;
+	return SL_OK;
+}
+
+static enum sl_status add_again(struct sl_fsck_work *w, const struct sl_review *r, const char *where, struct sl_err *err)
+{
+	enum sl_status s = sl_reviews_add(w->st->reviews, r, 1, NULL, err);
+	if (s == SL_OK)
+		sl_fsck_did(w, "review", r->key, "opened again from message %s", where);
+	return s;
+}
+
+static enum sl_status reviews_batch(struct sl_fsck_work *w, const struct sl_batch *b, int n, struct sl_err *err)
+{
+	struct sl_review review[SL_FSCK_BATCH], there;
+	SL_AUTOFREE struct sl_vote *votes = sl_calloc(SL_VOTES_MAX, sizeof(*votes));
+	const char *keys[SL_FSCK_BATCH];
+	int64_t position[SL_FSCK_BATCH];
+	int k = 0, nvotes;
+	for (int i = 0; i < n; i++) {
+		SL_AUTOJSON json_t *body = NULL;
+		struct sl_err why = {0};
+		char where[64];
+		where_of(&b->message[i], where);
+		enum sl_status s = sl_json_parse(b->message[i].body, "message", &body, &why);
+		if (s == SL_OK)
+			s = review_of(body, &review[k], &why);
+		if (s != SL_OK) {
+			sl_fsck_find(w, "message", where, "%s", why.text);
+			continue;
+		}
+		s = sl_reviews_get(w->st->reviews, review[k].key, &there, votes, &nvotes, err);
+		if (s == SL_NOT_FOUND && w->o->repair)
+			s = add_again(w, &review[k], where, err);
+		else if (s == SL_NOT_FOUND)
+			sl_fsck_find(w, "review", review[k].key, "message %s was consumed, but there is no such review", where);
+		if (s != SL_OK && s != SL_NOT_FOUND)
+			return s;
+		keys[k] = review[k].key;
+		position[k++] = b->message[i].position;
+	}
+	sl_fsck_count(w, "reviews", n);
+	return sl_fsck_crops(w, keys, position, k, "reviews", err);
+}
+
+enum sl_status sl_fsck_topics(struct sl_fsck_work *w, struct sl_err *err)
+{
+	enum sl_status s = SL_OK;
+	int64_t lag = 0;
+	sl_fsck_say(w, "labels and their crops");
+	for (int p = 0; p < sl_log_partitions(w->st->log, "labels") && s == SL_OK; p++)
+		s = each_batch(w, "labels", p, INT64_MAX, labels_batch, err);
+	sl_fsck_say(w, "review messages and their reviews");
+	for (int p = 0; p < sl_log_partitions(w->st->log, "reviews") && s == SL_OK; p++) {
+		int64_t last = -1;
+		s = sl_reviews_position(w->st->reviews, "intake", p, &last, err);
+		if (s == SL_OK)
+			s = each_batch(w, "reviews", p, last, reviews_batch, err);
+	}
+	if (s == SL_OK)
+		s = sl_log_lag(w->st->log, "intake", "reviews", &lag, err);
+	if (s == SL_OK)
+		sl_fsck_wait(w, "intake", lag);
+	return s;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Private to fsck: its state and its parts.
+ */
+#pragma once
+#include "core/manifest.h"
+#include "dataset/segments.h"
+#include "role/fsck.h"
+
+enum { SL_FSCK_BATCH = 200, SL_FSCK_FINDINGS = 1000 }; /* findings listed; more are counted */
+
+/* A message of topic labels: what fsck has to know of it later. */
+struct sl_fsck_label {
+	char key[SL_KEY];
+	int partition, choice;
+	bool person, ok; /* ok: it is a label */
+	int64_t position;
+};
+
+struct sl_fsck_work {
+	const struct sl_stores *st;
+	const struct sl_fsck *o;
+	json_t *findings, *repaired, *checked, *waiting;
+	int64_t more; /* findings that are not listed */
+	struct sl_keys forgotten;
+	struct sl_fsck_label *label; /* by partition and position; then by key */
+	size_t labels, room;
+};
+
+void sl_fsck_find(struct sl_fsck_work *w, const char *what, const char *where, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+void sl_fsck_did(struct sl_fsck_work *w, const char *what, const char *where, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+void sl_fsck_count(struct sl_fsck_work *w, const char *what, int64_t n);
+void sl_fsck_wait(struct sl_fsck_work *w, const char *what, int64_t n);
+void sl_fsck_say(struct sl_fsck_work *w, const char *what);
+
+/* Names the crops of n keys that are not in the store (and were not forgotten). who: the
+ * messages that speak of them. */
+enum sl_status sl_fsck_crops(struct sl_fsck_work *w, const char *const *keys, const int64_t *position, int n,
+	const char *topic, struct sl_err *err);
+
+enum sl_status sl_fsck_topics(struct sl_fsck_work *w, struct sl_err *err);    /* fsck_topics.c */
+enum sl_status sl_fsck_segments(struct sl_fsck_work *w, struct sl_err *err);  /* fsck_data.c; labels by position */
+enum sl_status sl_fsck_versions(struct sl_fsck_work *w, struct sl_err *err);
+enum sl_status sl_fsck_models(struct sl_fsck_work *w, struct sl_err *err);
+enum sl_status sl_fsck_all_crops(struct sl_fsck_work *w, struct sl_err *err);
+enum sl_status sl_fsck_reviews(struct sl_fsck_work *w, struct sl_err *err);   /* fsck_reviews.c; labels by key */
+enum sl_status sl_fsck_verdicts(struct sl_fsck_work *w, struct sl_err *err);
