@@ -4,8 +4,8 @@
 
 The designs are statutory; the drawings are this file's. Only a small part of SVG is
 used (circle, path with M L C Z, flat fill or stroke), because tools/embed_signs.py turns
-the same files into polygons for the demo's road scenes. Run it after a change here; the
-SVG files are kept in the tree, so that building needs no Python beyond the standard library.
+the same files into polygons for the demo's road scenes. Run it after a change here: the
+SVG files are kept in the tree. `pictograms.py FOLDER` draws into another folder.
 """
 import json
 import math
@@ -403,10 +403,11 @@ def main():
     missing = [c["code"] for c in classes if c["code"] not in drawn]
     if missing:
         sys.exit(f"pictograms: no drawing for {', '.join(missing)}: add it to drawings()")
-    (root / "de").mkdir(exist_ok=True)
+    out = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else root / "de"
+    out.mkdir(exist_ok=True)
     for c in classes:
         body = "\n".join(drawn[c["code"]])
-        (root / "de" / f"{c['code']}.svg").write_text(
+        (out / f"{c['code']}.svg").write_text(
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 200"><title>{c["en"]}</title>\n{body}\n</svg>\n')
 
 

@@ -102,7 +102,7 @@ static void hedge(struct sl_view *v, struct sl_thing *t)
 {
 	float x = CAMERA_X(v, t), tall = sl_rng_uniform(&t->rng, 0.8f, 1.6f), far = t->d + 7, near = SL_MAX(t->d, 1.6f);
 	const float green[3] = {0.16f, 0.24f, 0.08f};
-	struct sl_ink ink = {.grain = 1.1f, .grain_scale = 0.05f / SL_MAX(near / 12, 1), .grain_x = t->z * 0.01f};
+	struct sl_ink ink = {.grain = 1.5f, .grain_scale = 0.013f / SL_MAX(near / 12, 1), .grain_x = t->z * 0.01f};
 
 	if (far < 2.5f)
 		return;

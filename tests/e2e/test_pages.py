@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pages in a real headless Chromium: live frames with boxes, votes by keyboard, both languages, versions."""
 import shutil
+import subprocess
+import sys
 import time
 
 import pytest
 import requests
+
+from conftest import ROOT
 
 CHROMIUM, DRIVER = shutil.which('chromium'), shutil.which('chromedriver')
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason='no chromium and chromedriver: apt-get install chromium-driver')
@@ -249,3 +253,10 @@ def test_headers_and_caching(server):
         assert again.status_code == 304 and again.content == b''
     for path in ('/web/none.js', '/web/..%2Fde.json', '/pictograms/de/none.svg', '/pictograms/xx/206.svg'):
         server.get(path, code=404)
+
+
+def test_pictograms_are_what_their_script_draws(tmp_path):
+    subprocess.run([sys.executable, str(ROOT / 'tools' / 'pictograms.py'), str(tmp_path)], check=True)
+    drawn = {p.name: p.read_text() for p in tmp_path.glob('*.svg')}
+    assert len(drawn) == 43
+    assert drawn == {p.name: p.read_text() for p in (ROOT / 'taxonomy' / 'de').glob('*.svg')}, 'run tools/pictograms.py'
