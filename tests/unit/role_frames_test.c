@@ -3,6 +3,7 @@
 #include "base/digest.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "core/registry.h"
 #include "core/settings.h"
 #include "harness.h"
 #include "role/frames.h"
@@ -317,6 +318,21 @@ TEST(frames, json_and_forms_say_the_same_as_the_bare_picture)
 	CHECK_STR(text_at(a, "frame"), text_at(a, "hash"));
 	CHECK_STR(text_at(b, "frame"), "f-7");
 	CHECK_STR(text_at(b, "hash"), text_at(a, "hash"));
+	SL_AUTO(sl_buf_done) struct sl_buf odd = {0}; /* another "image" first, and an escape in the right one */
+	as_json(&g, "\"x\":{\"image\":\"aGVsbG8=\"},", "", &odd);
+	json_decref(post(&g, "POST /v1/frames", "application/json", sl_buf_slice(&odd), 200));
+	odd.len = 0;
+	as_json(&g, "\"x\" : \"\\\"image\\\":\", ", "", &odd);
+	json_decref(post(&g, "POST /v1/frames", "application/json", sl_buf_slice(&odd), 200));
+	odd.len = 0;
+	as_json(&g, "", "", &odd);
+	uint8_t *slash = memchr(odd.ptr + 10, '/', odd.len - 10);
+	SL_AUTO(sl_buf_done) struct sl_buf escaped = {0};
+	sl_buf_add(&escaped, odd.ptr, (size_t)(slash - odd.ptr));
+	sl_buf_puts(&escaped, "\\");
+	sl_buf_add(&escaped, slash, odd.len - (size_t)(slash - odd.ptr));
+	SL_AUTOJSON json_t *e = post(&g, "POST /v1/frames", "application/json", sl_buf_slice(&escaped), 200);
+	CHECK_STR(text_at(e, "hash"), text_at(a, "hash"));
 	sl_buf_puts(&form, "--x\r\nContent-Disposition: form-data; name=\"device\"\r\n\r\ncar-9\r\n"
 			   "--x\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a.jpg\"\r\n\r\n");
 	sl_buf_add(&form, g.jpeg.ptr, g.jpeg.len);
@@ -376,6 +392,9 @@ TEST(frames, bad_input_is_refused_by_its_right_name_and_stores_nothing)
 		{"POST /v1/frames", "application/json", "[]", 400},
 		{"POST /v1/frames", "application/json", "{}", 400},
 		{"POST /v1/frames", "application/json", "{\"image\":7}", 400},
+		{"POST /v1/frames", "application/json", "{\"x\":{\"image\":\"/9j/\"}}", 400},
+		{"POST /v1/frames", "application/json", "{\"image\":\"/9j/", 400},
+		{"POST /v1/frames", "application/json", "{\"image\":\"/9j/\",\"image\":\"/9j/\"}", 400},
 		{"POST /v1/frames", "application/json", "{\"image\":\"***\"}", 400},
 		{"POST /v1/frames", "application/json", "{\"image\":\"\"}", 422},
 		{"POST /v1/frames", "application/json", "{\"image\":\"aGVsbG8gd29ybGQ=\"}", 422},
@@ -631,6 +650,28 @@ TEST(legacy, labeling_answers_as_the_original_did)
 	CHECK_EQ(crops(&g), 2);
 	json_decref(post(&g, "POST /api/labeling", "application/json", sl_slice_str("{"), 400));
 	json_decref(post(&g, "GET /api/modelupdate", NULL, (struct sl_slice){0}, 404)); /* nothing was ever published */
+	rig_close(&g);
+}
+
+TEST(legacy, modelupdate_makes_every_process_look_at_the_alias)
+{
+	struct rig g;
+	SL_AUTO(sl_buf_done) struct sl_buf entry = {0};
+	struct sl_alias_entry e = {0};
+	char path[SL_ALIAS_PATH], digest[SL_DIGEST];
+	struct sl_err err;
+	rig_open(&g, NULL, tiny_bundle("tiny"));
+
+	sl_sha256_hex("b", 1, digest);
+	CHECK_OK(sl_alias_next(NULL, 0, "live", digest, &e, &err));
+	sl_alias_path(path, "live", 1);
+	SL_AUTOJSON json_t *v = sl_alias_json(&e);
+	CHECK_OK(sl_json_print(v, &entry));
+	CHECK_OK(sl_artifacts_put(g.ctx.stores.artifacts, path, sl_buf_slice(&entry), &err));
+	SL_AUTOJSON json_t *a = ask_json(g.port, "GET /api/modelupdate", NULL, 200);
+	CHECK_STR(text_at(a, "result"), "GOOD");
+	CHECK_STR(text_at(a, "bundle"), digest);
+	CHECK_EQ(messages(&g, "models"), 1);
 	rig_close(&g);
 }
 
