@@ -117,7 +117,7 @@ enum sl_status sl_alias_before(const struct sl_alias_entry *e, int n, char ret[S
 	int depth = replay(e, n, stack);
 	if (depth < 2)
 		return sl_fail(err, SL_CONFLICT, "nothing to roll back to: %s",
-			depth ? "only one model was ever published" : "no model was published yet");
+			depth ? "this is the first model that was published" : "no model was published yet");
 	snprintf(ret, SL_HEX_SHA256, "%s", e[stack[depth - 2]].digest);
 	return SL_OK;
 }

@@ -308,7 +308,12 @@ json_t *sl_jobs_list(struct sl_jobs *j)
 	json_t *all = json_array();
 	pthread_mutex_lock(&j->lock);
 	for (int i = j->n; i-- > 0;)
-		json_array_append_new(all, json_deep_copy(j->job[i].v));
+	{
+		json_t *v = json_copy(j->job[i].v);
+		json_object_del(v, "evaluation"); /* long; GET of one job has it */
+		json_array_append_new(all, json_deep_copy(v));
+		json_decref(v);
+	}
 	pthread_mutex_unlock(&j->lock);
 	return all;
 }

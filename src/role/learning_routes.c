@@ -165,8 +165,10 @@ static void post_job(struct sl_request *r, void *arg)
 	struct sl_learning *l = arg;
 	struct sl_err err = {0};
 	json_t *job = NULL, *body = sl_request_json(r);
-	if (body)
-		answer_job(r, 202, sl_jobs_add(l->jobs, body, &job, &err), job, &err);
+	if (!body)
+		return;
+	enum sl_status s = sl_jobs_add(l->jobs, body, &job, &err);
+	answer_job(r, 202, s, job, &err);
 }
 
 static void get_jobs(struct sl_request *r, void *arg)
@@ -180,7 +182,8 @@ static void get_job(struct sl_request *r, void *arg)
 	struct sl_learning *l = arg;
 	struct sl_err err = {0};
 	json_t *job = NULL;
-	answer_job(r, 200, sl_jobs_get(l->jobs, sl_request_param(r, "id"), &job, &err), job, &err);
+	enum sl_status s = sl_jobs_get(l->jobs, sl_request_param(r, "id"), &job, &err);
+	answer_job(r, 200, s, job, &err);
 }
 
 static void delete_job(struct sl_request *r, void *arg)
@@ -188,7 +191,8 @@ static void delete_job(struct sl_request *r, void *arg)
 	struct sl_learning *l = arg;
 	struct sl_err err = {0};
 	json_t *job = NULL;
-	answer_job(r, 200, sl_jobs_cancel(l->jobs, sl_request_param(r, "id"), &job, &err), job, &err);
+	enum sl_status s = sl_jobs_cancel(l->jobs, sl_request_param(r, "id"), &job, &err);
+	answer_job(r, 200, s, job, &err);
 }
 
 static void resume_job(struct sl_request *r, void *arg)
@@ -196,7 +200,8 @@ static void resume_job(struct sl_request *r, void *arg)
 	struct sl_learning *l = arg;
 	struct sl_err err = {0};
 	json_t *job = NULL;
-	answer_job(r, 202, sl_jobs_resume(l->jobs, sl_request_param(r, "id"), &job, &err), job, &err);
+	enum sl_status s = sl_jobs_resume(l->jobs, sl_request_param(r, "id"), &job, &err);
+	answer_job(r, 202, s, job, &err);
 }
 
 /* ---- the original's routes: each starts what it names and answers with the job ---- */

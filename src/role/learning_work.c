@@ -9,12 +9,16 @@
 #include "dataset/registry.h"
 #include <stdio.h>
 
+enum { CALIBRATION_ROWS = 500, CALIBRATION_WRONG = 5 };
+
 void sl_learning_say(struct sl_learning *l, const char *id, json_t *members, bool durable)
 {
 	json_t *job = NULL;
 	sl_jobs_update(l->jobs, id, members, durable);
-	if (sl_jobs_get(l->jobs, id, &job, NULL) == SL_OK)
-		sl_hub_say(l->ctx.hub, "job", job);
+	if (sl_jobs_get(l->jobs, id, &job, NULL) != SL_OK)
+		return;
+	json_object_del(job, "evaluation"); /* events are small */
+	sl_hub_say(l->ctx.hub, "job", job);
 }
 
 static const char *text_of(json_t *v, const char *name)
@@ -47,6 +51,25 @@ static void name_candidate(const char *base, const char *version, char ret[64])
 	snprintf(ret, 64, "%.*s+%s", (int)SL_MIN(strcspn(base, "+"), 50), base, version);
 }
 
+/* A few hundred crops that are all named right say nothing of how sure to be: then the
+ * calibration of the net that training started from stays. */
+static double temperature_of(json_t *info, json_t *base)
+{
+	double was = json_number_value(json_object_get(json_object_get(base, "classifier"), "temperature"));
+	double is = json_number_value(json_object_get(info, "temperature"));
+	json_t *v = json_object_get(info, "validation");
+	int64_t n = json_integer_value(json_object_get(v, "n")), right = json_integer_value(json_object_get(v, "right"));
+	return n >= CALIBRATION_ROWS && n - right >= CALIBRATION_WRONG ? is : was;
+}
+
+/* The figures without those of each class. */
+static json_t *short_validation(json_t *info)
+{
+	json_t *v = json_copy(json_object_get(info, "validation"));
+	json_object_del(v, "per_class");
+	return v ? v : json_null();
+}
+
 static enum sl_status wrap(struct sl_learning *l, const char *id, const char *version, char ret_digest[SL_DIGEST],
 	struct sl_err *err)
 {
@@ -72,16 +95,16 @@ static enum sl_status wrap(struct sl_learning *l, const char *id, const char *ve
 	if (s != SL_OK)
 		return s;
 	name_candidate(text_of(p.info, "name"), version, name);
+	double temperature = temperature_of(info, p.info);
 	json_decref(p.info);
 	sl_time_text(sl_now_ms(), created);
 	struct sl_wrap w = {.base = sl_buf_slice(&base), .classifier = sl_buf_slice(&onnx), .name = name, .created = created,
-		.temperature = json_number_value(json_object_get(info, "temperature"))};
+		.temperature = temperature};
 	s = sl_model_wrap(&w, &out, err);
 	if (s == SL_OK)
 		s = sl_model_put(l->ctx.stores.artifacts, sl_buf_slice(&out), ret_digest, err);
 	if (s == SL_OK)
-		sl_learning_say(l, id, json_pack("{s:s,s:O?}", "bundle", ret_digest, "validation", json_object_get(info, "validation")),
-			true);
+		sl_learning_say(l, id, json_pack("{s:s,s:o}", "bundle", ret_digest, "validation", short_validation(info)), true);
 	return s;
 }
 
