@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "harness.h"
+#include "nn/onnx/onnx.h"
 #include "tiny_bundle.h"
 #include "vision/calibrate.h"
 #include "vision/classify.h"
@@ -223,6 +224,123 @@ TEST(pipeline, bundles_may_alternate_and_old_ones_are_let_go)
 	sl_pipeline_free(p);
 	for (int i = 0; i < 3; i++)
 		sl_bundle_unref(b[i]);
+}
+
+/* One cell of 32 x 32 px: centre 16,16, sides 20, objectness the mean of red minus blue. */
+static struct sl_graph *one_cell_yolov5(void)
+{
+	enum { SIDE = 32, OUT = 6 };
+	struct sl_graph *g = sl_graph_new("one cell");
+	SL_AUTOFREE float *w = sl_calloc((size_t)OUT * 3 * SIDE * SIDE, sizeof *w);
+	const float bias[OUT] = {16, 16, 20, 20, 0, 1};
+	const int64_t shape[3] = {1, -1, OUT};
+	int x = sl_graph_input(g, "images", SL_SHAPE(1, 3, SIDE, SIDE));
+
+	for (int i = 0; i < SIDE * SIDE; i++) {
+		w[(4 * 3 + 0) * SIDE * SIDE + i] = 1.2f / (SIDE * SIDE);
+		w[(4 * 3 + 2) * SIDE * SIDE + i] = -1.2f / (SIDE * SIDE);
+	}
+	int in[3] = {x, sl_graph_weight(g, "w", SL_SHAPE(OUT, 3, SIDE, SIDE), w),
+		sl_graph_weight(g, "b", SL_SHAPE(OUT), bias)};
+	int y = sl_graph_op(g, SL_OP_CONV, "conv", in, 3);
+	sl_graph_attr_list(g, "kernel_shape", (const int64_t[]){SIDE, SIDE}, 2);
+	sl_graph_attr_list(g, "strides", (const int64_t[]){SIDE, SIDE}, 2);
+	y = sl_graph_op(g, SL_OP_TRANSPOSE, "turn", &y, 1);
+	sl_graph_attr_list(g, "perm", (const int64_t[]){0, 2, 3, 1}, 4);
+	const int rows[2] = {y, sl_graph_ints(g, "shape", SL_SHAPE(3), shape)};
+	sl_graph_output(g, sl_graph_op(g, SL_OP_RESHAPE, "rows", rows, 2));
+	return g;
+}
+
+/* The tiny classifier as others export theirs: a batch of one, Softmax at the end. */
+static struct sl_graph *softmax_classifier(void)
+{
+	struct sl_graph *g = tiny_classifier(TINY_CLASSES);
+	int y = g->output[0];
+
+	g->value[g->input[0]].shape.dim[0] = 1;
+	g->output[0] = sl_graph_op(g, SL_OP_SOFTMAX, "softmax", &y, 1);
+	sl_graph_attr_int(g, "axis", 1);
+	return g;
+}
+
+static struct sl_bundle *foreign_bundle(void)
+{
+	struct sl_graph *d = one_cell_yolov5(), *c = softmax_classifier();
+	SL_AUTO(sl_buf_done) struct sl_buf file = {0}, detector = {0}, classifier = {0};
+	SL_AUTOJSON json_t *info = tiny_info("foreign");
+	struct sl_bundle *b = NULL;
+	struct sl_err err;
+
+	json_object_set_new(info, "detector",
+		json_pack("{s:s,s:i,s:f,s:f,s:f,s:i}", "decode", "yolov5", "stride", 32, "mean", 0.0, "scale", 255.0,
+			"threshold", 0.5, "max_side", 2048));
+	CHECK_OK(sl_onnx_write(d, &detector, &err));
+	CHECK_OK(sl_onnx_write(c, &classifier, &err));
+	const struct sl_bundle_parts p = {
+		info, sl_buf_slice(&detector), sl_buf_slice(&classifier), sl_slice_str(tiny_taxonomy), {0}};
+	CHECK_OK(sl_bundle_write(&p, &file, &err));
+	CHECK_OK(sl_bundle_open(sl_buf_slice(&file), SL_PRECISION_F32, &b, &err));
+	sl_graph_free(d);
+	sl_graph_free(c);
+	return b;
+}
+
+TEST(pipeline, nets_from_elsewhere_run_with_their_fixed_sizes)
+{
+	struct sl_bundle *b = foreign_bundle(), *tiny = tiny_bundle("tiny");
+	struct sl_pipeline *p = sl_pipeline_new();
+	SL_AUTO(sl_image_done) struct sl_image im = tiny_scene(64, 48);
+	SL_AUTO(sl_buf_done) struct sl_buf png = {0};
+	SL_AUTOFREE struct sl_seen *seen = SL_NEW(struct sl_seen);
+	struct sl_candidate want[SL_CANDIDATES];
+	struct sl_err err;
+	int n;
+
+	tiny_sign(&im, 0, 0, 60);
+	tiny_sign(&im, 32, 0, 60);
+	tiny_sign(&im, 0, 16, 60);
+	tiny_sign(&im, 32, 16, 60);
+	CHECK_OK(sl_png_encode(&im, &png, &err));
+	CHECK_OK(sl_pipeline_run(p, b, sl_buf_slice(&png), PIXELS, SL_FOREVER, seen, &err));
+	CHECK_EQ(seen->n, 1); /* shrunk to 32 x 24: the box 6,6..26,24 there */
+	CHECK_EQ(seen->sign[0].box[0], 12);
+	CHECK_EQ(seen->sign[0].box[1], 12);
+	CHECK_EQ(seen->sign[0].box[2], 40);
+	CHECK_EQ(seen->sign[0].box[3], 36);
+	CHECK_OK(sl_pipeline_classify(p, tiny, &im, (struct sl_box){12, 12, 40, 36}, want, &n, &err));
+	CHECK_EQ(seen->sign[0].candidate[0].cls, want[0].cls);
+	CHECK_NEAR(seen->sign[0].candidate[0].confidence, want[0].confidence, 1e-4);
+	CHECK_OK(sl_pipeline_selftest(p, b, &err));
+	sl_seen_done(seen);
+	sl_pipeline_free(p);
+	sl_bundle_unref(b);
+	sl_bundle_unref(tiny);
+}
+
+TEST(pipeline, a_net_that_gives_no_numbers_fails_its_self_test)
+{
+	struct sl_graph *d = tiny_detector();
+	SL_AUTO(sl_buf_done) struct sl_buf file = {0}, good = {0}, bad = {0};
+	struct sl_pipeline *p = sl_pipeline_new();
+	struct sl_bundle_parts parts = {0};
+	struct sl_bundle *b = NULL;
+	struct sl_err err;
+
+	for (int v = 0; v < d->nvalue; v++)
+		if (d->value[v].f32)
+			d->value[v].f32[0] = INFINITY;
+	CHECK_OK(sl_onnx_write(d, &bad, &err));
+	tiny_bundle_file("tiny", &good);
+	CHECK_OK(sl_bundle_read(sl_buf_slice(&good), &parts, &err));
+	parts.detector = sl_buf_slice(&bad);
+	CHECK_OK(sl_bundle_write(&parts, &file, &err));
+	json_decref(parts.info);
+	if (sl_bundle_open(sl_buf_slice(&file), SL_PRECISION_F32, &b, &err) == SL_OK)
+		CHECK_STATUS(sl_pipeline_selftest(p, b, &err), SL_REFUSED);
+	sl_pipeline_free(p);
+	sl_bundle_unref(b);
+	sl_graph_free(d);
 }
 
 TEST(calibrate, confidences_are_a_softmax_at_the_temperature)
