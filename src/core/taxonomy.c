@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/taxonomy.h"
 #include "base/mem.h"
+#include <stdio.h>
 #include <string.h>
 
 static const char *const shapes[] = {"circle", "triangle", "inverted", "diamond", "octagon", "square"};
@@ -59,8 +60,8 @@ static enum sl_status read_class(json_t *o, int at, struct sl_class *ret, struct
 			"%s: shape \"%.20s\" is not one of circle, triangle, inverted, diamond, "
 			"octagon, square",
 			where, shape);
-	strcpy(ret->code, code);
-	strcpy(ret->shape, shape);
+	snprintf(ret->code, sizeof ret->code, "%s", code);
+	snprintf(ret->shape, sizeof ret->shape, "%s", shape);
 	return SL_OK;
 }
 
@@ -107,7 +108,7 @@ enum sl_status sl_taxonomy_parse(struct sl_slice json, struct sl_taxonomy **ret,
 	if (!is_code(name))
 		return sl_fail(err, SL_INVALID, "taxonomy: name \"%.40s\" must be 1 to %d letters, digits, \".-_\"",
 			name, SL_CODE - 1);
-	strcpy(t->name, name);
+	snprintf(t->name, sizeof t->name, "%s", name);
 	if ((s = read_classes(json_object_get(o, "classes"), t, err)))
 		return s;
 	*ret = SL_TAKE(t);

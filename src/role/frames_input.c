@@ -59,7 +59,7 @@ static enum sl_status take_name(const char *name, const char *value, char ret[ME
 {
 	if (!sl_name_is_valid(value))
 		return wrong(err, name, value, "1 to 63 letters, digits or \". _ - @\"");
-	strcpy(ret, value);
+	snprintf(ret, META_TEXT, "%s", value);
 	return SL_OK;
 }
 

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "vision/bundle_info.h"
 #include <stdatomic.h>
+#include <stdio.h>
 
 static void bundle_free(struct sl_bundle *b)
 {
@@ -48,7 +49,7 @@ static enum sl_status take_info(struct sl_bundle *b, json_t *info, struct sl_err
 
 	if (s != SL_OK)
 		return s;
-	strcpy(b->name, i.name);
+	snprintf(b->name, sizeof b->name, "%s", i.name);
 	b->decode = i.decode;
 	b->stride = i.stride;
 	b->max_side = i.max_side;
