@@ -18,7 +18,7 @@
  * not), may the same call succeed later without a change? */
 #define SL_STATUS_MAP(X) \
 	X(OK, 0, false)            /* done */ \
-	X(NOT_FOUND, 1, false)     /* no such thing */ \
+	X(NOT_FOUND, 2, false)     /* no such file or thing: what was named is wrong */ \
 	X(EXISTS, 1, false)        /* there is one already: put-if-absent lost */ \
 	X(CONFLICT, 1, false)      /* the rules say no: double vote, cap, lease, wrong position */ \
 	X(REFUSED, 1, false)       /* a check said no: gate, self-test, fsck */ \

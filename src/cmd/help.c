@@ -30,6 +30,8 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 	struct sl_words w;
 	bool help;
 	enum sl_status s = sl_opt_parse(&usage, none, NULL, argc, argv, &w, &help, err);
+	if (s == SL_OK && help)
+		return sl_command_help(&usage, none);
 	if (s != SL_OK)
 		return s;
 	int width = sl_terminal_width(STDOUT_FILENO);
