@@ -7,6 +7,7 @@ const SIGNS = 8; // lines in the list of signs
 const NEWS = 8;
 const RATES = 90; // samples in the line of frames per second
 const SHOW_MS = 200; // a picture is shown at least so long
+const SETTLE_MS = 40; // a burst of events counts as one
 
 const view = $('#view');
 const rates = [];
@@ -14,7 +15,9 @@ let taxonomyName = 'de';
 let paused = false;
 let waiting = null; // the newest frame that came while another was being loaded
 let loading = false;
+let settle = 0;
 let shown = null; // {image, frame}
+const listed = []; // hashes of the last frames in strip and list: one's own comes by two ways
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const widthOf = (frame, image) => frame.width ?? frame.w ?? image.naturalWidth ?? image.width;
@@ -68,13 +71,14 @@ function describe(frame) {
   return t('view.some', { n, names: frame.signs.map((s) => nameOf(s.class)).join(', ') });
 }
 
+const sender = (frame) => (frame.own ? t('view.own') : frame.device || '');
+
 function caption(frame) {
   const ms = frame.timing_ms?.total;
-  const parts = [frame.device || t('view.own')];
-  parts.push(t('view.count', { n: frame.signs?.length ?? 0 }));
+  const parts = [sender(frame), t('view.count', { n: frame.signs?.length ?? 0 })];
   if (Number.isFinite(ms)) parts.push(`${decimal(ms, 0)} ms`);
   if (frame.bundle) parts.push(brief(frame.bundle));
-  return parts.join(' · ');
+  return parts.filter(Boolean).join(' · ');
 }
 
 function listSigns(frame) {
@@ -85,11 +89,21 @@ function listSigns(frame) {
     list.prepend(
       el('li', {},
         pictogram(taxonomyName, s.class.code, 34),
-        el('span', { className: 'name' }, nameOf(s.class), el('small', { textContent: frame.device || t('view.own') })),
+        el('span', { className: 'name' }, nameOf(s.class), el('small', { textContent: sender(frame) })),
         el('span', { className: `pill ${s.status === 'accepted' ? 'ok' : 'ask'}`, textContent: percent(s.confidence), title: t(s.status === 'accepted' ? 'sign.accepted' : 'sign.review') })),
     );
   }
   while (list.children.length > SIGNS) list.lastChild.remove();
+}
+
+/** Into the strip of pictures and the list of signs, once a frame. */
+function keep(image, frame) {
+  const hash = frame.hash ?? frame.frame;
+  if (listed.includes(hash)) return;
+  listed.push(hash);
+  if (listed.length > 32) listed.shift();
+  addToStrip(image, frame);
+  listSigns(frame);
 }
 
 function addToStrip(image, frame) {
@@ -140,8 +154,7 @@ async function pump() {
     try {
       const image = await load(`/v1/frames/${encodeURIComponent(frame.frame)}/image`);
       if (!paused) show(image, frame);
-      addToStrip(image, frame);
-      listSigns(frame);
+      keep(image, frame);
     } catch {
       continue; // let go of by the server already: a newer one follows
     }
@@ -150,9 +163,14 @@ async function pump() {
   loading = false;
 }
 
+/** A page that opens gets the last minutes at once: only the newest picture is still kept. */
 function onFrame(frame) {
   waiting = frame;
-  pump();
+  if (loading || settle) return;
+  settle = setTimeout(() => {
+    settle = 0;
+    pump();
+  }, SETTLE_MS);
 }
 
 function spark() {
@@ -218,9 +236,9 @@ async function sendOwn(file) {
   try {
     const image = await load(url);
     answer = await api('POST', '/v1/frames', file);
+    answer.own = true;
     pin(image, answer);
-    listSigns(answer);
-    addToStrip(image, answer);
+    keep(image, answer);
     toast(describe(answer));
   } catch (e) {
     toast(e.status === undefined ? t('view.notimage') : t('view.failed', { why: e.message }), 'bad');
