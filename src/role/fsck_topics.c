@@ -107,7 +107,10 @@ static enum sl_status review_of(json_t *body, struct sl_review *ret, struct sl_e
 	{
 		if (r.ncandidate == SL_CANDIDATES)
 			break;
-		r.candidate[r.ncandidate++] = (struct sl_candidate){(int)json_integer_value(json_object_get(c, "class")),
+		json_t *cls = json_object_get(c, "class");
+		if (json_is_object(cls))
+			cls = json_object_get(cls, "index");
+		r.candidate[r.ncandidate++] = (struct sl_candidate){(int)json_integer_value(cls),
 			(float)json_number_value(json_object_get(c, "confidence"))};
 	}
 	*ret = r;
