@@ -99,7 +99,9 @@ struct sl_config *sl_test_config(void)
 
 const char *sl_test_fault(const char *url, const char *options)
 {
-	return sl_asprintf("fault+%s%c%s", url, strchr(url, '?') ? '&' : '?', options);
+	static char ret[640];
+	snprintf(ret, sizeof(ret), "fault+%s%c%s", url, strchr(url, '?') ? '&' : '?', options);
+	return ret;
 }
 
 struct worker {
