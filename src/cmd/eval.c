@@ -13,7 +13,8 @@ static const struct sl_usage usage = {
 	.more = "A classifier sees each sign cut at 1.15 times its box (an image without a box: the image less\n"
 		"5 px or 8.5 % at each side) and gets accuracy, recall by class and calibration error. A detector\n"
 		"sees whole scenes and gets AP at IoU 0.5 (all-point and 11-point), the threshold of the best F1,\n"
-		"and recall by size. --part val is what 'signloop train' held back.",
+		"and recall by size. --part val is what 'signloop train' held back. Calibration is the bundle's,\n"
+		"or that of FILE.onnx.json, or none.",
 	.examples = "signloop eval classifier --model classifier.onnx --data gtsrb:gtsrb-train.tar.gz --part val\n"
 		    "signloop eval detector --bundle de.bundle --data gtsdb:gtsdb-train.tar.gz --part val --json\n"
 		    "signloop eval classifier --bundle de.bundle --data imagefolder:crops --at-least 0.99",
@@ -112,12 +113,28 @@ static enum sl_status open_subject(const struct flags *f, const char *kind, stru
 	}
 	s->o = sl_measure_defaults(s->detector);
 	s->o.threads = (int)f->workers;
+	s->temperature = temperature_beside(f->model);
 	s->o.yolov5 = decode == 1;
 	if (s->o.yolov5)
 		s->o.mean = 0, s->o.scale = 255;
 	st = sl_model_load(sl_buf_slice(&file), "dnnl", (enum sl_precision)precision, &s->own, err);
 	s->net = s->own;
 	return st == SL_OK ? st : sl_prefix(err, st, "%s", f->model);
+}
+
+/* The calibration that `signloop train` fitted, when its JSON lies beside the net. */
+static float temperature_beside(const char *model)
+{
+	SL_AUTOFREE char *path = sl_asprintf("%s.json", model);
+	SL_AUTO(sl_buf_done) struct sl_buf file = {.cap = 1 << 20};
+	SL_AUTOJSON json_t *info = NULL;
+	double t = 1;
+
+	if (!sl_fs_is_file(path) || sl_fs_read(path, &file, NULL) != SL_OK ||
+		sl_json_parse(sl_buf_slice(&file), path, &info, NULL) != SL_OK ||
+		sl_json_opt_num(info, path, "temperature", &t, NULL) != SL_OK)
+		return 1;
+	return t > 0.01 && t < 100 ? (float)t : 1;
 }
 
 static int class_of(void *arg, const char *code)
