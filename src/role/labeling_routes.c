@@ -103,8 +103,8 @@ static enum sl_status read_vote(const struct sl_classes *c, json_t *body, struct
 		s = read_choice(c, body, &ret->choice, err);
 	if (s != SL_OK)
 		return s;
-	strcpy(ret->voter, voter);
-	strcpy(ret->id, id);
+	memcpy(ret->voter, voter, strlen(voter) + 1);
+	memcpy(ret->id, id, strlen(id) + 1);
 	return SL_OK;
 }
 

@@ -49,7 +49,7 @@ static bool find_voter(struct sl_request *r, const char *given, char voter[SL_VO
 			sl_answer_error(r, 400, sl_status_name(SL_INVALID), "voter must be a name of 1 to 63 letters, digits and . _ - @");
 			return false;
 		}
-		strcpy(voter, given);
+		memcpy(voter, given, strlen(given) + 1);
 		return true;
 	}
 	if (read_cookie(r, VOTER_COOKIE, voter, SL_VOTER) && sl_name_is_valid(voter))
@@ -194,7 +194,7 @@ static bool take_vote(struct sl_request *r, struct sl_labeling *l, const char *k
 	struct sl_err err;
 	enum sl_status s = SL_OK;
 	struct sl_classes *c = sl_labeling_classes(l);
-	strcpy(vote.voter, voter);
+	memcpy(vote.voter, voter, strlen(voter) + 1);
 	if (!c)
 		s = sl_fail(&err, SL_BUSY, "no bundle is live yet, so there are no classes");
 	else if (!key || !sl_key_is_valid(key))
