@@ -79,6 +79,21 @@ static void use_bundle(struct subject *s, int threads)
 	s->o.scale = s->detector ? b->det_scale : b->cls_normalize == SL_NORMALIZE_UNIT ? 255 : b->cls_scale;
 }
 
+/* The calibration that `signloop train` fitted, when its JSON lies beside the net. */
+static float temperature_beside(const char *model)
+{
+	SL_AUTOFREE char *path = sl_asprintf("%s.json", model);
+	SL_AUTO(sl_buf_done) struct sl_buf file = {.cap = 1 << 20};
+	SL_AUTOJSON json_t *info = NULL;
+	double t = 1;
+
+	if (!sl_fs_is_file(path) || sl_fs_read(path, &file, NULL) != SL_OK ||
+		sl_json_parse(sl_buf_slice(&file), path, &info, NULL) != SL_OK ||
+		sl_json_opt_num(info, path, "temperature", &t, NULL) != SL_OK)
+		return 1;
+	return t > 0.01 && t < 100 ? (float)t : 1;
+}
+
 static enum sl_status open_subject(const struct flags *f, const char *kind, struct subject *s, struct sl_err *err)
 {
 	static const char *const kinds[] = {"classifier", "detector", NULL}, *const decodes[] = {"center4", "yolov5", NULL};
@@ -120,21 +135,6 @@ static enum sl_status open_subject(const struct flags *f, const char *kind, stru
 	st = sl_model_load(sl_buf_slice(&file), "dnnl", (enum sl_precision)precision, &s->own, err);
 	s->net = s->own;
 	return st == SL_OK ? st : sl_prefix(err, st, "%s", f->model);
-}
-
-/* The calibration that `signloop train` fitted, when its JSON lies beside the net. */
-static float temperature_beside(const char *model)
-{
-	SL_AUTOFREE char *path = sl_asprintf("%s.json", model);
-	SL_AUTO(sl_buf_done) struct sl_buf file = {.cap = 1 << 20};
-	SL_AUTOJSON json_t *info = NULL;
-	double t = 1;
-
-	if (!sl_fs_is_file(path) || sl_fs_read(path, &file, NULL) != SL_OK ||
-		sl_json_parse(sl_buf_slice(&file), path, &info, NULL) != SL_OK ||
-		sl_json_opt_num(info, path, "temperature", &t, NULL) != SL_OK)
-		return 1;
-	return t > 0.01 && t < 100 ? (float)t : 1;
 }
 
 static int class_of(void *arg, const char *code)
