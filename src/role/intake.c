@@ -17,6 +17,7 @@
 
 #define GROUP "intake"
 #define TOPIC "reviews"
+#define CONFIDENCE_SLACK 1e-3 /* sums of rounded numbers */
 
 enum { BATCH = 500, TURN_MS = 250, PAUSE_MS = 50, PAUSE_MAX_MS = 5000, PARTITIONS = 1024 };
 
@@ -67,9 +68,9 @@ static enum sl_status read_candidate(json_t *o, struct sl_candidate *ret, struct
 	if (index < 0 || index >= SL_CLASSES_MAX)
 		return sl_fail(err, SL_INVALID, "message: a candidate's \"class\" must have an index of 0 to %d", SL_CLASSES_MAX - 1);
 	enum sl_status s = sl_json_num(o, "candidate", "confidence", &confidence, err);
-	if (s == SL_OK && !(confidence >= 0 && confidence <= 1))
+	if (s == SL_OK && !(confidence >= -CONFIDENCE_SLACK && confidence <= 1 + CONFIDENCE_SLACK))
 		return sl_fail(err, SL_INVALID, "message: a candidate's confidence must be 0 to 1");
-	*ret = (struct sl_candidate){(int)index, (float)confidence};
+	*ret = (struct sl_candidate){(int)index, (float)SL_MAX(SL_MIN(confidence, 1), 0)};
 	return s;
 }
 
