@@ -106,6 +106,8 @@ static enum sl_status read_part_header(const char *line, char **own, struct sl_e
 			return sl_fail(err, SL_INVALID, "multipart: one Content-Disposition: form-data a part is wanted");
 		own[0] = sl_form_header_param(v, "name");
 		own[1] = sl_form_header_param(v, "filename");
+		if (!own[0])
+			return sl_fail(err, SL_INVALID, "multipart: a part has no name");
 	} else if (!strncasecmp(line, type, sizeof(type) - 1) && !own[2]) {
 		own[2] = sl_strdup(skip_blank(line + sizeof(type) - 1));
 	} else if (!strchr(line, ':')) {

@@ -92,7 +92,9 @@ TEST(form, broken_multipart_is_invalid)
 		"--a b\r\nContent-Type: x\r\n\r\n1\r\n--a b--", "--a b\r\nno colon\r\n\r\n1\r\n--a b--",
 		"--a b\r\nContent-Disposition: attachment; name=\"x\"\r\n\r\n1\r\n--a b--",
 		"--a b\r\nContent-Disposition: form-data; name=\"x\r\n\r\n1\r\n--a b--",
-		"--a b\r\nContent-Disposition: form-data; name\r\n\r\n1\r\n--a b--"};
+		"--a b\r\nContent-Disposition: form-data; name\r\n\r\n1\r\n--a b--",
+		"--a b\r\nContent-Disposition: form-data; filename=y\r\nContent-Disposition: form-data; name=x; filename=y\r\n\r\n1"
+		"\r\n--a b--"};
 	static const char *const types[] = {"multipart/form-data", "multipart/form-data; boundary=",
 		"multipart/form-data; boundary=\"", "multipart/form-data; boundary=\"\x01\"", "multipart/form-data; boundary=\"a \"",
 		"multipart/form-data; boundary="
