@@ -335,3 +335,38 @@ TEST(store_writer, a_past_deadline_writes_nothing_and_the_next_write_goes_on)
 	sqlite3_close(other);
 	sl_writer_free(w);
 }
+
+struct openers {
+	char *path;
+	pthread_barrier_t start;
+};
+
+static void *open_and_write(void *arg)
+{
+	struct openers *o = arg;
+	struct sl_err err;
+	struct sl_db *db;
+	static _Atomic int64_t next;
+	pthread_barrier_wait(&o->start);
+	CHECK_OK(sl_db_open(o->path, &schema, true, &db, &err));
+	struct sl_writer *w = sl_writer_new(db, NULL, NULL);
+	struct write one = {++next, false};
+	CHECK_OK(sl_writer_run(w, write_job, &one, SL_FOREVER, &err));
+	sl_writer_free(w);
+	return NULL;
+}
+
+TEST(store_sqlite, many_may_open_a_new_file_at_once)
+{
+	for (int round = 0; round < 20; round++) {
+		struct openers o = {.path = sl_asprintf("%s/new%d.db", sl_test_dir(), round)};
+		pthread_t t[6];
+		pthread_barrier_init(&o.start, NULL, 6);
+		for (int i = 0; i < 6; i++)
+			t[i] = sl_thread_start("test", open_and_write, &o);
+		for (int i = 0; i < 6; i++)
+			pthread_join(t[i], NULL);
+		pthread_barrier_destroy(&o.start);
+		free(o.path);
+	}
+}

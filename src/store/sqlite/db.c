@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { WAIT_STEP_US = 500, CACHE_KIB = 32768 };
+enum { WAIT_STEP_US = 500, WRITER_CACHE_KIB = 16384, READER_CACHE_KIB = 2048 };
 
 enum sl_status sl_db_fail(struct sl_db *db, int rc, struct sl_err *err)
 {
@@ -85,12 +85,11 @@ static enum sl_status make_or_check(struct sl_db *db, struct sl_err *err)
 	return s == SL_OK ? sl_db_exec(db, marks, err) : s;
 }
 
-static enum sl_status set_up(struct sl_db *db, bool make, struct sl_err *err)
+static enum sl_status try_set_up(struct sl_db *db, bool make, struct sl_err *err)
 {
-	sqlite3_busy_handler(db->h, wait_for_lock, NULL);
 	SL_AUTOFREE char *pragmas = sl_asprintf("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF;"
 						"PRAGMA temp_store = MEMORY; PRAGMA cache_size = -%d",
-		CACHE_KIB);
+		make ? WRITER_CACHE_KIB : READER_CACHE_KIB);
 	enum sl_status s = sl_db_exec(db, pragmas, err);
 	if (s == SL_OK && make)
 		s = sl_db_exec(db, "BEGIN IMMEDIATE", err);
@@ -102,6 +101,20 @@ static enum sl_status set_up(struct sl_db *db, bool make, struct sl_err *err)
 	if (s != SL_OK)
 		sl_db_exec(db, "ROLLBACK", NULL);
 	return s;
+}
+
+/* A new file that two processes open at once is refused without asking wait_for_lock: the
+ * change to WAL does not wait. So the whole is tried again. */
+static enum sl_status set_up(struct sl_db *db, bool make, struct sl_err *err)
+{
+	int64_t end = sl_deadline_ms(SL_DB_WAIT_MS);
+	sqlite3_busy_handler(db->h, wait_for_lock, NULL);
+	for (;;) {
+		enum sl_status s = try_set_up(db, make, err);
+		if (s != SL_BUSY || sl_is_past(end))
+			return s;
+		usleep(WAIT_STEP_US);
+	}
 }
 
 static enum sl_status make_folder_of(const char *path, struct sl_err *err)
@@ -207,9 +220,16 @@ void sl_db_text(sqlite3_stmt *q, int column, char *ret, size_t size)
 	snprintf(ret, size, "%s", s ? s : "");
 }
 
+struct waiter { /* on the caller's stack */
+	pthread_cond_t given;
+	bool may_go;
+	struct sl_db *db; /* NULL with may_go: open one */
+	struct waiter *next;
+};
+
 struct sl_readers {
 	pthread_mutex_t lock;
-	pthread_cond_t given;
+	struct waiter *first, **last; /* served in turn: a late comer must not overtake for ever */
 	char *path;
 	const struct sl_schema *schema;
 	struct sl_db *idle[SL_DB_READERS];
@@ -220,7 +240,7 @@ struct sl_readers *sl_readers_new(const char *path, const struct sl_schema *sche
 {
 	struct sl_readers *r = SL_NEW(struct sl_readers);
 	pthread_mutex_init(&r->lock, NULL);
-	sl_cond_init(&r->given);
+	r->last = &r->first;
 	r->path = sl_strdup(path);
 	r->schema = schema;
 	return r;
@@ -233,26 +253,56 @@ void sl_readers_free(struct sl_readers *r)
 	SL_ASSERT(r->nidle == r->nopen);
 	for (int i = 0; i < r->nidle; i++)
 		sl_db_close(r->idle[i]);
-	pthread_cond_destroy(&r->given);
 	pthread_mutex_destroy(&r->lock);
 	free(r->path);
 	free(r);
 }
 
+/* A connection, or NULL with the right to open one; that right was counted in nopen. */
+static struct sl_db *wait_for_turn(struct sl_readers *r)
+{
+	struct waiter w = {.next = NULL};
+	pthread_mutex_lock(&r->lock);
+	if (!r->first && r->nidle) {
+		w.db = r->idle[--r->nidle];
+	} else if (!r->first && r->nopen < SL_DB_READERS) {
+		r->nopen++;
+	} else {
+		sl_cond_init(&w.given);
+		*r->last = &w;
+		r->last = &w.next;
+		while (!w.may_go)
+			pthread_cond_wait(&w.given, &r->lock);
+		pthread_cond_destroy(&w.given);
+	}
+	pthread_mutex_unlock(&r->lock);
+	return w.db;
+}
+
+/* db NULL: the connection is no more. */
+static void end_turn(struct sl_readers *r, struct sl_db *db)
+{
+	pthread_mutex_lock(&r->lock);
+	struct waiter *w = r->first;
+	if (w) {
+		r->first = w->next;
+		if (!r->first)
+			r->last = &r->first;
+		w->db = db;
+		w->may_go = true;
+		pthread_cond_signal(&w->given);
+	} else if (db) {
+		r->idle[r->nidle++] = db;
+	} else {
+		r->nopen--;
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
 enum sl_status sl_readers_take(struct sl_readers *r, struct sl_db **ret, struct sl_err *err)
 {
-	enum sl_status s = SL_OK;
-	struct sl_db *db = NULL;
-	pthread_mutex_lock(&r->lock);
-	while (!r->nidle && r->nopen == SL_DB_READERS)
-		pthread_cond_wait(&r->given, &r->lock);
-	if (r->nidle)
-		db = r->idle[--r->nidle];
-	else
-		r->nopen++;
-	pthread_mutex_unlock(&r->lock);
-	if (!db)
-		s = sl_db_open(r->path, r->schema, false, &db, err);
+	struct sl_db *db = wait_for_turn(r);
+	enum sl_status s = db ? SL_OK : sl_db_open(r->path, r->schema, false, &db, err);
 	if (s == SL_OK)
 		s = sl_db_exec(db, "BEGIN", err);
 	if (s == SL_OK) {
@@ -260,10 +310,7 @@ enum sl_status sl_readers_take(struct sl_readers *r, struct sl_db **ret, struct 
 		return SL_OK;
 	}
 	sl_db_close(db);
-	pthread_mutex_lock(&r->lock);
-	r->nopen--;
-	pthread_cond_signal(&r->given);
-	pthread_mutex_unlock(&r->lock);
+	end_turn(r, NULL);
 	return s;
 }
 
@@ -275,8 +322,5 @@ void sl_readers_give(struct sl_readers *r, struct sl_db *db)
 		if (db->stmt[i])
 			sqlite3_reset(db->stmt[i]);
 	sl_db_exec(db, "COMMIT", NULL);
-	pthread_mutex_lock(&r->lock);
-	r->idle[r->nidle++] = db;
-	pthread_cond_signal(&r->given);
-	pthread_mutex_unlock(&r->lock);
+	end_turn(r, db);
 }
