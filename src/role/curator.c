@@ -134,6 +134,8 @@ enum sl_status sl_curator_new(const struct sl_config *cfg, const struct sl_store
 	int partitions = s == SL_OK ? sl_log_partitions(st->log, TOPIC) : 0;
 	for (int p = 0; p < partitions && s == SL_OK; p++)
 		s = lane_of(c, p, &l, err);
+	if (s == SL_OK) /* a process that was killed may have stored what it did not commit: the lag would stay */
+		s = sl_consumer_commit(c->consumer, err);
 	if (s != SL_OK) {
 		sl_curator_free(c);
 		return s;

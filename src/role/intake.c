@@ -281,6 +281,8 @@ static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_
 		s = go_to_stored(in, p, err);
 		s = s == SL_CONFLICT ? SL_OK : s; /* another member's */
 	}
+	if (s == SL_OK) /* a process that was killed may have stored what it did not commit: the lag would stay */
+		s = sl_consumer_commit(c, err);
 	if (s != SL_OK) {
 		intake_free(in);
 		return s;
