@@ -63,3 +63,11 @@ uint8_t *sl_buf_take(struct sl_buf *b, size_t *ret_len)
 	*b = (struct sl_buf){.cap = b->cap};
 	return p;
 }
+
+void sl_copy(char *ret, size_t size, const char *text)
+{
+	size_t n = strlen(text);
+	if (n >= size)
+		SL_BUG("a text of %zu characters for an array of %zu: %.40s", n, size, text);
+	memcpy(ret, text, n + 1);
+}

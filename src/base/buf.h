@@ -50,3 +50,7 @@ static inline enum sl_status sl_buf_puts(struct sl_buf *b, const char *s)
 }
 /* Hands the bytes over (free() them) and leaves an empty buffer. */
 uint8_t *sl_buf_take(struct sl_buf *b, size_t *ret_len);
+
+/* Copies a text into an array of characters; SL_BUG when it does not fit: bounds are checked where bytes come in. */
+#define SL_COPY(array, text) sl_copy((array), sizeof(array), (text))
+void sl_copy(char *ret, size_t size, const char *text);

@@ -24,8 +24,8 @@ static void init_meter(void)
 		sl_meter_end(&meter[call], start_us_, (expr)); \
 	})
 
-enum sl_status sl_artifacts_open(const char *url, const struct sl_config *cfg, struct sl_artifacts **ret,
-	struct sl_err *err)
+enum sl_status sl_artifacts_open(
+	const char *url, const struct sl_config *cfg, struct sl_artifacts **ret, struct sl_err *err)
 {
 	pthread_once(&once, init_meter);
 	struct sl_artifacts_impl impl;
@@ -71,7 +71,8 @@ static enum sl_status check_path(const char *path, struct sl_err *err)
 			"artifact path '%.60s': 1 to %d letters, digits or . _ - / are wanted, and no part that is empty or begins with a dot",
 			path, SL_ARTIFACT_PATH - 1);
 	if (ends_with(path, ".sha256") || ends_with(path, ".tmp"))
-		return sl_fail(err, SL_INVALID, "artifact path '%.60s': names that end in .sha256 or .tmp are the store's own", path);
+		return sl_fail(err, SL_INVALID,
+			"artifact path '%.60s': names that end in .sha256 or .tmp are the store's own", path);
 	return SL_OK;
 }
 
@@ -81,7 +82,8 @@ enum sl_status sl_artifacts_put(struct sl_artifacts *s, const char *path, struct
 	if (st != SL_OK)
 		return st;
 	if (bytes.len > SL_ARTIFACT_MAX)
-		return sl_fail(err, SL_TOO_LARGE, "artifact %s: %zu bytes; at most %zu", path, bytes.len, SL_ARTIFACT_MAX);
+		return sl_fail(
+			err, SL_TOO_LARGE, "artifact %s: %zu bytes; at most %zu", path, bytes.len, SL_ARTIFACT_MAX);
 	return TIMED(PUT, s->impl.ops->put(s->impl.self, path, bytes, err));
 }
 
@@ -115,8 +117,8 @@ static void sort(struct sl_artifact_list *l)
 	}
 }
 
-enum sl_status sl_artifacts_list(struct sl_artifacts *s, const char *prefix, struct sl_artifact_list *ret,
-	struct sl_err *err)
+enum sl_status sl_artifacts_list(
+	struct sl_artifacts *s, const char *prefix, struct sl_artifact_list *ret, struct sl_err *err)
 {
 	struct sl_artifact_list l = {0};
 	enum sl_status st = TIMED(LIST, s->impl.ops->list(s->impl.self, prefix ? prefix : "", &l, err));

@@ -17,8 +17,8 @@ enum { SL_ARTIFACT_PATH = 201 };
 
 struct sl_artifacts;
 
-enum sl_status sl_artifacts_open(const char *url, const struct sl_config *cfg, struct sl_artifacts **ret,
-	struct sl_err *err);
+enum sl_status sl_artifacts_open(
+	const char *url, const struct sl_config *cfg, struct sl_artifacts **ret, struct sl_err *err);
 void sl_artifacts_close(struct sl_artifacts *s);
 
 enum sl_status sl_artifacts_put(struct sl_artifacts *s, const char *path, struct sl_slice bytes, struct sl_err *err);
@@ -29,7 +29,7 @@ struct sl_artifact_list {
 	int64_t *size;
 	int n;
 };
-enum sl_status sl_artifacts_list(struct sl_artifacts *s, const char *prefix, struct sl_artifact_list *ret,
-	struct sl_err *err);
+enum sl_status sl_artifacts_list(
+	struct sl_artifacts *s, const char *prefix, struct sl_artifact_list *ret, struct sl_err *err);
 void sl_artifact_list_done(struct sl_artifact_list *l);
 enum sl_status sl_artifacts_remove(struct sl_artifacts *s, const char *path, struct sl_err *err); /* absent is OK */

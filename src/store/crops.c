@@ -55,7 +55,9 @@ void sl_crops_close(struct sl_crops *s)
 static enum sl_status check_key(const char *key, struct sl_err *err)
 {
 	size_t n = strlen(key);
-	return n && n < SL_KEY ? SL_OK : sl_fail(err, SL_INVALID, "crop key '%.40s': 1 to %d bytes are wanted", key, SL_KEY - 1);
+	return n && n < SL_KEY
+		       ? SL_OK
+		       : sl_fail(err, SL_INVALID, "crop key '%.40s': 1 to %d bytes are wanted", key, SL_KEY - 1);
 }
 
 static enum sl_status check_put(const struct sl_crop_put *p, struct sl_err *err)
@@ -66,12 +68,13 @@ static enum sl_status check_put(const struct sl_crop_put *p, struct sl_err *err)
 	if (p->jpeg.len > SL_CROP_MAX)
 		return sl_fail(err, SL_TOO_LARGE, "crop %s: %zu bytes; at most %d", p->key, p->jpeg.len, SL_CROP_MAX);
 	if (p->meta.len > SL_CROP_META_MAX)
-		return sl_fail(err, SL_TOO_LARGE, "crop %s: meta of %zu bytes; at most %d", p->key, p->meta.len, SL_CROP_META_MAX);
+		return sl_fail(err, SL_TOO_LARGE, "crop %s: meta of %zu bytes; at most %d", p->key, p->meta.len,
+			SL_CROP_META_MAX);
 	return SL_OK;
 }
 
-enum sl_status sl_crops_put(struct sl_crops *s, const char *key, struct sl_slice jpeg, struct sl_slice meta,
-	struct sl_err *err)
+enum sl_status sl_crops_put(
+	struct sl_crops *s, const char *key, struct sl_slice jpeg, struct sl_slice meta, struct sl_err *err)
 {
 	struct sl_crop_put p = {key, jpeg, meta};
 	enum sl_status st = check_put(&p, err);
@@ -100,8 +103,8 @@ enum sl_status sl_crops_get(struct sl_crops *s, const char *key, struct sl_crop 
 	return SL_OK;
 }
 
-enum sl_status sl_crops_get_many(struct sl_crops *s, const char *const *keys, int n, struct sl_crop *ret,
-	struct sl_err *err)
+enum sl_status sl_crops_get_many(
+	struct sl_crops *s, const char *const *keys, int n, struct sl_crop *ret, struct sl_err *err)
 {
 	memset(ret, 0, sizeof(*ret) * (size_t)SL_MAX(n, 0));
 	enum sl_status st = n <= 0 ? SL_OK : TIMED(GET_MANY, s->impl.ops->get(s->impl.self, keys, n, ret, err));
@@ -116,7 +119,8 @@ enum sl_status sl_crops_scan(struct sl_crops *s, const char *prefix, const char 
 	*ret_n = 0;
 	if (max < 1 || max > SL_SCAN_MAX)
 		return sl_fail(err, SL_INVALID, "crop scan: %d keys at once; 1 to %d", max, SL_SCAN_MAX);
-	return TIMED(SCAN, s->impl.ops->scan(s->impl.self, prefix ? prefix : "", after ? after : "", max, ret, ret_n, err));
+	return TIMED(
+		SCAN, s->impl.ops->scan(s->impl.self, prefix ? prefix : "", after ? after : "", max, ret, ret_n, err));
 }
 
 enum sl_status sl_crops_remove(struct sl_crops *s, const char *key, struct sl_err *err)

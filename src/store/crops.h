@@ -26,8 +26,8 @@ enum sl_status sl_crops_open(const char *url, const struct sl_config *cfg, struc
 void sl_crops_close(struct sl_crops *s);
 
 /* Durable on OK; EXISTS leaves what is there (and it is durable). */
-enum sl_status sl_crops_put(struct sl_crops *s, const char *key, struct sl_slice jpeg, struct sl_slice meta,
-	struct sl_err *err);
+enum sl_status sl_crops_put(
+	struct sl_crops *s, const char *key, struct sl_slice jpeg, struct sl_slice meta, struct sl_err *err);
 /* As n puts, one disk write; a crop that is there already is no error. */
 struct sl_crop_put {
 	const char *key;
@@ -36,10 +36,10 @@ struct sl_crop_put {
 enum sl_status sl_crops_put_many(struct sl_crops *s, const struct sl_crop_put *put, int n, struct sl_err *err);
 enum sl_status sl_crops_get(struct sl_crops *s, const char *key, struct sl_crop *ret, struct sl_err *err);
 /* ret[i].key is empty where keys[i] is absent. */
-enum sl_status sl_crops_get_many(struct sl_crops *s, const char *const *keys, int n, struct sl_crop *ret,
-	struct sl_err *err);
+enum sl_status sl_crops_get_many(
+	struct sl_crops *s, const char *const *keys, int n, struct sl_crop *ret, struct sl_err *err);
 /* Keys that start with prefix, greater than after, in byte order; *ret_n < max: the end. */
-enum sl_status sl_crops_scan(struct sl_crops *s, const char *prefix, const char *after, int max,
-	char (*ret)[SL_KEY], int *ret_n, struct sl_err *err);
+enum sl_status sl_crops_scan(struct sl_crops *s, const char *prefix, const char *after, int max, char (*ret)[SL_KEY],
+	int *ret_n, struct sl_err *err);
 enum sl_status sl_crops_remove(struct sl_crops *s, const char *key, struct sl_err *err); /* absent is OK */
 enum sl_status sl_crops_count(struct sl_crops *s, int64_t *ret, struct sl_err *err); /* may be a minute old */

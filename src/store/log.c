@@ -15,8 +15,8 @@ struct sl_consumer {
 };
 
 enum call { APPEND, CONSUMER_OPEN, POLL, COMMIT, SEEK, READ, LAG, CALLS };
-static struct sl_meter meter[CALLS] = {{.call = "append"}, {.call = "consumer_open"}, {.call = "poll"}, {.call = "commit"},
-	{.call = "seek"}, {.call = "read"}, {.call = "lag"}};
+static struct sl_meter meter[CALLS] = {{.call = "append"}, {.call = "consumer_open"}, {.call = "poll"},
+	{.call = "commit"}, {.call = "seek"}, {.call = "read"}, {.call = "lag"}};
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void init_meter(void)
@@ -34,7 +34,8 @@ static enum sl_status check_name(const char *what, const char *s, size_t size, s
 {
 	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
 	if (!n || s[n] || n >= size)
-		return sl_fail(err, SL_INVALID, "%s '%.40s': 1 to %zu letters, digits or . _ - are wanted", what, s, size - 1);
+		return sl_fail(
+			err, SL_INVALID, "%s '%.40s': 1 to %zu letters, digits or . _ - are wanted", what, s, size - 1);
 	return SL_OK;
 }
 
@@ -71,14 +72,16 @@ static enum sl_status check_entry(const struct sl_entry *e, struct sl_err *err)
 	if (s != SL_OK)
 		return s;
 	if (strlen(e->key) >= SL_MESSAGE_KEY)
-		return sl_fail(err, SL_INVALID, "message key '%.40s...': longer than %d bytes", e->key, SL_MESSAGE_KEY - 1);
+		return sl_fail(
+			err, SL_INVALID, "message key '%.40s...': longer than %d bytes", e->key, SL_MESSAGE_KEY - 1);
 	if (e->body.len > SL_MESSAGE_MAX)
-		return sl_fail(err, SL_TOO_LARGE, "message '%.79s' of topic %s: %zu bytes; at most %d", e->key, e->topic, e->body.len,
-			SL_MESSAGE_MAX);
+		return sl_fail(err, SL_TOO_LARGE, "message '%.79s' of topic %s: %zu bytes; at most %d", e->key,
+			e->topic, e->body.len, SL_MESSAGE_MAX);
 	return SL_OK;
 }
 
-enum sl_status sl_log_append_many(struct sl_log *l, const struct sl_entry *e, int n, int64_t deadline_us, struct sl_err *err)
+enum sl_status sl_log_append_many(
+	struct sl_log *l, const struct sl_entry *e, int n, int64_t deadline_us, struct sl_err *err)
 {
 	for (int i = 0; i < n; i++) {
 		enum sl_status s = check_entry(&e[i], err);
@@ -88,8 +91,8 @@ enum sl_status sl_log_append_many(struct sl_log *l, const struct sl_entry *e, in
 	return n <= 0 ? SL_OK : TIMED(APPEND, l->impl.ops->append(l->impl.self, e, n, deadline_us, err));
 }
 
-enum sl_status sl_consumer_open(struct sl_log *l, const char *group, const char *topic, struct sl_consumer **ret,
-	struct sl_err *err)
+enum sl_status sl_consumer_open(
+	struct sl_log *l, const char *group, const char *topic, struct sl_consumer **ret, struct sl_err *err)
 {
 	enum sl_status s = check_name("topic", topic, SL_TOPIC, err);
 	if (s == SL_OK)
@@ -113,8 +116,8 @@ void sl_consumer_close(struct sl_consumer *c)
 	free(c);
 }
 
-enum sl_status sl_consumer_poll(struct sl_consumer *c, int max, int64_t deadline_us, struct sl_batch *ret,
-	struct sl_err *err)
+enum sl_status sl_consumer_poll(
+	struct sl_consumer *c, int max, int64_t deadline_us, struct sl_batch *ret, struct sl_err *err)
 {
 	max = SL_MIN(max, SL_BATCH_MAX);
 	SL_ASSERT(max > 0);

@@ -27,7 +27,7 @@ struct sl_message {
 	char topic[SL_TOPIC];
 	int partition;
 	int64_t position;
-	int64_t time_ms;  /* when it was appended */
+	int64_t time_ms; /* when it was appended */
 	char key[SL_MESSAGE_KEY];
 	struct sl_slice body; /* NUL follows */
 };
@@ -51,17 +51,17 @@ struct sl_entry {
 	const char *topic, *key;
 	struct sl_slice body;
 };
-enum sl_status sl_log_append_many(struct sl_log *l, const struct sl_entry *e, int n, int64_t deadline_us,
-	struct sl_err *err);
+enum sl_status sl_log_append_many(
+	struct sl_log *l, const struct sl_entry *e, int n, int64_t deadline_us, struct sl_err *err);
 
 struct sl_consumer;
 /* Joins group for topic; starts after the last committed position, or at the first. */
-enum sl_status sl_consumer_open(struct sl_log *l, const char *group, const char *topic, struct sl_consumer **ret,
-	struct sl_err *err);
+enum sl_status sl_consumer_open(
+	struct sl_log *l, const char *group, const char *topic, struct sl_consumer **ret, struct sl_err *err);
 void sl_consumer_close(struct sl_consumer *c); /* leaves the group; uncommitted messages go to others */
 /* At least one message, or an empty batch at the deadline. At most max (<= SL_BATCH_MAX). */
-enum sl_status sl_consumer_poll(struct sl_consumer *c, int max, int64_t deadline_us, struct sl_batch *ret,
-	struct sl_err *err);
+enum sl_status sl_consumer_poll(
+	struct sl_consumer *c, int max, int64_t deadline_us, struct sl_batch *ret, struct sl_err *err);
 /* Everything polled so far has had its effect. CONFLICT: a partition went to another member
  * meanwhile (this one did not poll for SL_MEMBER_MS); its messages come again there. */
 enum sl_status sl_consumer_commit(struct sl_consumer *c, struct sl_err *err);

@@ -13,20 +13,22 @@
 #include "store/reviews.h"
 #include "store/url.h"
 
-#define SL_OPEN_FN enum sl_status (*open)(struct sl_url *url, const struct sl_config *cfg, void **ret, struct sl_err *err)
+#define SL_OPEN_FN \
+	enum sl_status (*open)(struct sl_url * url, const struct sl_config *cfg, void **ret, struct sl_err *err)
 
 struct sl_log_ops {
 	SL_OPEN_FN;
 	void (*close)(void *self);
 	enum sl_status (*append)(void *self, const struct sl_entry *e, int n, int64_t deadline_us, struct sl_err *err);
-	enum sl_status (*consumer_open)(void *self, const char *group, const char *topic, void **ret, struct sl_err *err);
+	enum sl_status (*consumer_open)(
+		void *self, const char *group, const char *topic, void **ret, struct sl_err *err);
 	void (*consumer_close)(void *consumer);
 	enum sl_status (*poll)(void *consumer, int max, int64_t deadline_us, struct sl_batch *ret, struct sl_err *err);
 	enum sl_status (*commit)(void *consumer, struct sl_err *err);
 	enum sl_status (*seek)(void *consumer, int partition, int64_t position, struct sl_err *err);
 	int (*partitions)(void *self, const char *topic);
-	enum sl_status (*read)(void *self, const char *topic, int partition, int64_t position, int max, struct sl_batch *ret,
-		struct sl_err *err);
+	enum sl_status (*read)(void *self, const char *topic, int partition, int64_t position, int max,
+		struct sl_batch *ret, struct sl_err *err);
 	enum sl_status (*lag)(void *self, const char *group, const char *topic, int64_t *ret, struct sl_err *err);
 };
 
@@ -41,8 +43,8 @@ struct sl_crops_ops {
 	/* one: EXISTS if the crop is there; else it is no error. */
 	enum sl_status (*put)(void *self, const struct sl_crop_put *put, int n, bool one, struct sl_err *err);
 	enum sl_status (*get)(void *self, const char *const *keys, int n, struct sl_crop *ret, struct sl_err *err);
-	enum sl_status (*scan)(void *self, const char *prefix, const char *after, int max, char (*ret)[SL_KEY], int *ret_n,
-		struct sl_err *err);
+	enum sl_status (*scan)(void *self, const char *prefix, const char *after, int max, char (*ret)[SL_KEY],
+		int *ret_n, struct sl_err *err);
 	enum sl_status (*remove)(void *self, const char *key, struct sl_err *err);
 	enum sl_status (*count)(void *self, int64_t *ret, struct sl_err *err);
 };
@@ -50,24 +52,27 @@ struct sl_crops_ops {
 struct sl_reviews_ops {
 	SL_OPEN_FN;
 	void (*close)(void *self);
-	enum sl_status (*add)(void *self, const struct sl_review *r, int n, const struct sl_origin *from, struct sl_err *err);
+	enum sl_status (*add)(
+		void *self, const struct sl_review *r, int n, const struct sl_origin *from, struct sl_err *err);
 	enum sl_status (*position)(void *self, const char *group, int partition, int64_t *ret, struct sl_err *err);
-	enum sl_status (*lease)(void *self, const char *voter, int n, struct sl_review *ret, int *ret_n, struct sl_err *err);
-	enum sl_status (*vote)(void *self, const char *key, const struct sl_vote *vote, struct sl_verdict *ret,
-		struct sl_err *err);
-	enum sl_status (*undo)(void *self, const char *key, const char *voter, struct sl_verdict *ret, struct sl_err *err);
+	enum sl_status (*lease)(
+		void *self, const char *voter, int n, struct sl_review *ret, int *ret_n, struct sl_err *err);
+	enum sl_status (*vote)(
+		void *self, const char *key, const struct sl_vote *vote, struct sl_verdict *ret, struct sl_err *err);
+	enum sl_status (*undo)(
+		void *self, const char *key, const char *voter, struct sl_verdict *ret, struct sl_err *err);
 	enum sl_status (*expire)(void *self, int *ret_n, struct sl_err *err);
-	enum sl_status (*get)(void *self, const char *key, struct sl_review *ret, struct sl_vote *votes, int *ret_nvotes,
-		struct sl_err *err);
-	enum sl_status (*scan)(void *self, int state, const char *after, int max, char (*ret)[SL_KEY], int *ret_n,
-		struct sl_err *err);
+	enum sl_status (*get)(void *self, const char *key, struct sl_review *ret, struct sl_vote *votes,
+		int *ret_nvotes, struct sl_err *err);
+	enum sl_status (*scan)(
+		void *self, int state, const char *after, int max, char (*ret)[SL_KEY], int *ret_n, struct sl_err *err);
 	enum sl_status (*pending_out)(void *self, int max, struct sl_review *ret, int *ret_n, struct sl_err *err);
 	enum sl_status (*sent)(void *self, char (*keys)[SL_KEY], int n, struct sl_err *err);
-	enum sl_status (*votes)(void *self, int64_t after_seq, int max, struct sl_vote_line *ret, int *ret_n,
-		struct sl_err *err);
+	enum sl_status (*votes)(
+		void *self, int64_t after_seq, int max, struct sl_vote_line *ret, int *ret_n, struct sl_err *err);
 	enum sl_status (*stats)(void *self, struct sl_review_stats *ret, struct sl_err *err);
-	enum sl_status (*voter)(void *self, const char *voter, int64_t *ret_votes, int64_t *ret_decided, int64_t *ret_agreed,
-		struct sl_err *err);
+	enum sl_status (*voter)(void *self, const char *voter, int64_t *ret_votes, int64_t *ret_decided,
+		int64_t *ret_agreed, struct sl_err *err);
 };
 
 struct sl_artifacts_ops {

@@ -20,11 +20,24 @@ static const struct backend {
 	const struct sl_reviews_ops *reviews;
 	const struct sl_artifacts_ops *artifacts;
 } backends[] = {
-	{.scheme = "mem", .form = "mem:", .serves = {true, true, true, true}, .log = &sl_mem_log, .crops = &sl_mem_crops,
-		.reviews = &sl_mem_reviews, .artifacts = &sl_mem_artifacts},
-	{.scheme = "sqlite", .form = "sqlite:PATH", .serves = {true, true, true, false}, .wants_path = true,
-		.log = &sl_sqlite_log, .crops = &sl_sqlite_crops, .reviews = &sl_sqlite_reviews},
-	{.scheme = "dir", .form = "dir:PATH", .serves = {[ARTIFACTS] = true}, .wants_path = true,
+	{.scheme = "mem",
+		.form = "mem:",
+		.serves = {true, true, true, true},
+		.log = &sl_mem_log,
+		.crops = &sl_mem_crops,
+		.reviews = &sl_mem_reviews,
+		.artifacts = &sl_mem_artifacts},
+	{.scheme = "sqlite",
+		.form = "sqlite:PATH",
+		.serves = {true, true, true, false},
+		.wants_path = true,
+		.log = &sl_sqlite_log,
+		.crops = &sl_sqlite_crops,
+		.reviews = &sl_sqlite_reviews},
+	{.scheme = "dir",
+		.form = "dir:PATH",
+		.serves = {[ARTIFACTS] = true},
+		.wants_path = true,
 		.artifacts = &sl_dir_artifacts},
 	{.scheme = "kafka", .form = "kafka://HOST:PORT", .serves = {[LOG] = true}, .wants_path = true},
 	{.scheme = "hbase", .form = "hbase://HOST:PORT", .serves = {[CROPS] = true}, .wants_path = true},
@@ -50,7 +63,8 @@ static void list_forms(enum kind k, bool built_only, char *ret, size_t size)
 	for (int i = 0; i < N_BACKENDS; i++)
 		if (backends[i].serves[k] && (!built_only || is_built(&backends[i], k))) {
 			left--;
-			at += (size_t)snprintf(ret + at, size - at, "%s%s", backends[i].form, left > 1 ? ", " : left ? " or " : "");
+			const char *after = left > 1 ? ", " : left ? " or " : "";
+			at += (size_t)snprintf(ret + at, size - at, "%s%s", backends[i].form, after);
 		}
 }
 
@@ -63,22 +77,24 @@ static enum sl_status find(const struct sl_url *u, enum kind k, const struct bac
 			continue;
 		list_forms(k, true, forms, sizeof(forms));
 		if (!is_built(b, k))
-			return sl_fail(err, SL_UNSUPPORTED, "store URL '%s': %s is known but not in this build; use %s", u->text, b->scheme,
-				forms);
+			return sl_fail(err, SL_UNSUPPORTED, "store URL '%s': %s is known but not in this build; use %s",
+				u->text, b->scheme, forms);
 		if (b->wants_path && !*u->path)
-			return sl_fail(err, SL_USAGE, "store URL '%s': the path is missing; it is %s", u->text, b->form);
+			return sl_fail(
+				err, SL_USAGE, "store URL '%s': the path is missing; it is %s", u->text, b->form);
 		*ret = b;
 		return SL_OK;
 	}
 	list_forms(k, false, forms, sizeof(forms));
-	return sl_fail(err, SL_USAGE, "store URL '%s': no %s is called '%s'; use %s", u->text, kind_name[k], u->scheme, forms);
+	return sl_fail(
+		err, SL_USAGE, "store URL '%s': no %s is called '%s'; use %s", u->text, kind_name[k], u->scheme, forms);
 }
 
 /* The four differ in types alone. The hooks are made before the backend opens, so that a wrong
  * option costs nothing; the innermost prefix wraps first. */
 #define REGISTRY(kind, contract) \
-	enum sl_status sl_registry_##contract(const char *url, const struct sl_config *cfg, struct sl_##contract##_impl *ret, \
-		struct sl_err *err) \
+	enum sl_status sl_registry_##contract( \
+		const char *url, const struct sl_config *cfg, struct sl_##contract##_impl *ret, struct sl_err *err) \
 	{ \
 		SL_AUTO(sl_url_done) struct sl_url u = {0}; \
 		struct sl_hook *hook[SL_URL_WRAPS]; \

@@ -7,10 +7,11 @@
 #pragma once
 #include "store/ops.h"
 
-enum sl_status sl_registry_log(const char *url, const struct sl_config *cfg, struct sl_log_impl *ret, struct sl_err *err);
-enum sl_status sl_registry_crops(const char *url, const struct sl_config *cfg, struct sl_crops_impl *ret,
-	struct sl_err *err);
-enum sl_status sl_registry_reviews(const char *url, const struct sl_config *cfg, struct sl_reviews_impl *ret,
-	struct sl_err *err);
-enum sl_status sl_registry_artifacts(const char *url, const struct sl_config *cfg, struct sl_artifacts_impl *ret,
-	struct sl_err *err);
+enum sl_status sl_registry_log(
+	const char *url, const struct sl_config *cfg, struct sl_log_impl *ret, struct sl_err *err);
+enum sl_status sl_registry_crops(
+	const char *url, const struct sl_config *cfg, struct sl_crops_impl *ret, struct sl_err *err);
+enum sl_status sl_registry_reviews(
+	const char *url, const struct sl_config *cfg, struct sl_reviews_impl *ret, struct sl_err *err);
+enum sl_status sl_registry_artifacts(
+	const char *url, const struct sl_config *cfg, struct sl_artifacts_impl *ret, struct sl_err *err);

@@ -11,8 +11,8 @@ struct sl_reviews {
 
 enum call { ADD, POSITION, LEASE, VOTE, UNDO, EXPIRE, GET, SCAN, PENDING_OUT, SENT, VOTES, STATS, VOTER, CALLS };
 static struct sl_meter meter[CALLS] = {{.call = "add"}, {.call = "position"}, {.call = "lease"}, {.call = "vote"},
-	{.call = "undo"}, {.call = "expire"}, {.call = "get"}, {.call = "scan"}, {.call = "pending_out"}, {.call = "sent"},
-	{.call = "votes"}, {.call = "stats"}, {.call = "voter"}};
+	{.call = "undo"}, {.call = "expire"}, {.call = "get"}, {.call = "scan"}, {.call = "pending_out"},
+	{.call = "sent"}, {.call = "votes"}, {.call = "stats"}, {.call = "voter"}};
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void init_meter(void)
@@ -30,17 +30,21 @@ static void init_meter(void)
 static enum sl_status check_key(const char *key, struct sl_err *err)
 {
 	size_t n = strlen(key);
-	return n && n < SL_KEY ? SL_OK : sl_fail(err, SL_INVALID, "review key '%.40s': 1 to %d bytes are wanted", key, SL_KEY - 1);
+	return n && n < SL_KEY
+		       ? SL_OK
+		       : sl_fail(err, SL_INVALID, "review key '%.40s': 1 to %d bytes are wanted", key, SL_KEY - 1);
 }
 
 static enum sl_status check_name(const char *what, const char *s, struct sl_err *err)
 {
-	return sl_name_is_valid(s) ? SL_OK
-				   : sl_fail(err, SL_INVALID, "%s '%.40s': 1 to %d letters, digits or . _ - @ are wanted", what, s,
-					     SL_VOTER - 1);
+	return sl_name_is_valid(s)
+		       ? SL_OK
+		       : sl_fail(err, SL_INVALID, "%s '%.40s': 1 to %d letters, digits or . _ - @ are wanted", what, s,
+				 SL_VOTER - 1);
 }
 
-enum sl_status sl_reviews_open(const char *url, const struct sl_config *cfg, struct sl_reviews **ret, struct sl_err *err)
+enum sl_status sl_reviews_open(
+	const char *url, const struct sl_config *cfg, struct sl_reviews **ret, struct sl_err *err)
 {
 	pthread_once(&once, init_meter);
 	struct sl_reviews_impl impl;
@@ -60,26 +64,27 @@ void sl_reviews_close(struct sl_reviews *s)
 	free(s);
 }
 
-enum sl_status sl_reviews_add(struct sl_reviews *s, const struct sl_review *r, int n, const struct sl_origin *from,
-	struct sl_err *err)
+enum sl_status sl_reviews_add(
+	struct sl_reviews *s, const struct sl_review *r, int n, const struct sl_origin *from, struct sl_err *err)
 {
 	for (int i = 0; i < n; i++) {
 		enum sl_status st = check_key(r[i].key, err);
 		if (st != SL_OK)
 			return st;
-		SL_ASSERT(r[i].ncandidate >= 0 && r[i].ncandidate <= SL_CANDIDATES && r[i].cap >= 0 && r[i].cap <= SL_CAP_MAX);
+		SL_ASSERT(r[i].ncandidate >= 0 && r[i].ncandidate <= SL_CANDIDATES && r[i].cap >= 0 &&
+			  r[i].cap <= SL_CAP_MAX);
 	}
 	return CALL(ADD, add, r, n, from, err);
 }
 
-enum sl_status sl_reviews_position(struct sl_reviews *s, const char *group, int partition, int64_t *ret,
-	struct sl_err *err)
+enum sl_status sl_reviews_position(
+	struct sl_reviews *s, const char *group, int partition, int64_t *ret, struct sl_err *err)
 {
 	return CALL(POSITION, position, group, partition, ret, err);
 }
 
-enum sl_status sl_reviews_lease(struct sl_reviews *s, const char *voter, int n, struct sl_review *ret, int *ret_n,
-	struct sl_err *err)
+enum sl_status sl_reviews_lease(
+	struct sl_reviews *s, const char *voter, int n, struct sl_review *ret, int *ret_n, struct sl_err *err)
 {
 	enum sl_status st = check_name("voter", voter, err);
 	if (st != SL_OK)
@@ -90,8 +95,8 @@ enum sl_status sl_reviews_lease(struct sl_reviews *s, const char *voter, int n, 
 	return CALL(LEASE, lease, voter, n, ret, ret_n, err);
 }
 
-enum sl_status sl_reviews_vote(struct sl_reviews *s, const char *key, const struct sl_vote *vote, struct sl_verdict *ret,
-	struct sl_err *err)
+enum sl_status sl_reviews_vote(
+	struct sl_reviews *s, const char *key, const struct sl_vote *vote, struct sl_verdict *ret, struct sl_err *err)
 {
 	enum sl_status st = check_key(key, err);
 	if (st == SL_OK)
@@ -101,8 +106,8 @@ enum sl_status sl_reviews_vote(struct sl_reviews *s, const char *key, const stru
 	return st != SL_OK ? st : CALL(VOTE, vote, key, vote, ret, err);
 }
 
-enum sl_status sl_reviews_undo(struct sl_reviews *s, const char *key, const char *voter, struct sl_verdict *ret,
-	struct sl_err *err)
+enum sl_status sl_reviews_undo(
+	struct sl_reviews *s, const char *key, const char *voter, struct sl_verdict *ret, struct sl_err *err)
 {
 	enum sl_status st = check_key(key, err);
 	if (st == SL_OK)
@@ -130,7 +135,8 @@ enum sl_status sl_reviews_scan(struct sl_reviews *s, int state, const char *afte
 	return CALL(SCAN, scan, state, after ? after : "", max, ret, ret_n, err);
 }
 
-enum sl_status sl_reviews_pending_out(struct sl_reviews *s, int max, struct sl_review *ret, int *ret_n, struct sl_err *err)
+enum sl_status sl_reviews_pending_out(
+	struct sl_reviews *s, int max, struct sl_review *ret, int *ret_n, struct sl_err *err)
 {
 	*ret_n = 0;
 	return CALL(PENDING_OUT, pending_out, max, ret, ret_n, err);
@@ -141,8 +147,8 @@ enum sl_status sl_reviews_sent(struct sl_reviews *s, char (*keys)[SL_KEY], int n
 	return n <= 0 ? SL_OK : CALL(SENT, sent, keys, n, err);
 }
 
-enum sl_status sl_reviews_votes(struct sl_reviews *s, int64_t after_seq, int max, struct sl_vote_line *ret, int *ret_n,
-	struct sl_err *err)
+enum sl_status sl_reviews_votes(
+	struct sl_reviews *s, int64_t after_seq, int max, struct sl_vote_line *ret, int *ret_n, struct sl_err *err)
 {
 	*ret_n = 0;
 	return CALL(VOTES, votes, after_seq, max, ret, ret_n, err);

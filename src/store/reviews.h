@@ -40,14 +40,15 @@ struct sl_review {
 	struct sl_candidate candidate[SL_CANDIDATES];
 	int ncandidate;
 	char bundle[65], frame[SL_FRAME_ID], device[SL_VOTER];
-	int64_t time_ms;  /* of the frame */
+	int64_t time_ms; /* of the frame */
 	int64_t opened_ms; /* the store's */
-	int cap;           /* add(): 0 takes the setting's */
+	int cap; /* add(): 0 takes the setting's */
 	struct sl_verdict verdict;
 	int64_t lease_until_ms; /* set by lease() */
 };
 
-enum sl_status sl_reviews_open(const char *url, const struct sl_config *cfg, struct sl_reviews **ret, struct sl_err *err);
+enum sl_status sl_reviews_open(
+	const char *url, const struct sl_config *cfg, struct sl_reviews **ret, struct sl_err *err);
 void sl_reviews_close(struct sl_reviews *s);
 
 /* Insert if absent; `from` (may be NULL) is the message that asked for it: the consumer's
@@ -59,21 +60,21 @@ struct sl_origin {
 };
 enum sl_status sl_reviews_add(struct sl_reviews *s, const struct sl_review *r, int n, const struct sl_origin *from,
 	struct sl_err *err); /* from: of the last of the n */
-enum sl_status sl_reviews_position(struct sl_reviews *s, const char *group, int partition, int64_t *ret,
-	struct sl_err *err); /* -1: none */
+enum sl_status sl_reviews_position(
+	struct sl_reviews *s, const char *group, int partition, int64_t *ret, struct sl_err *err); /* -1: none */
 
 /* Up to n (<= SL_LEASE_MAX) open reviews that voter has neither voted on nor holds; those
  * with most votes first, then those added first. *ret_n may be 0. The same voter asking
  * again gets its live leases first, each with a fresh time limit. */
-enum sl_status sl_reviews_lease(struct sl_reviews *s, const char *voter, int n, struct sl_review *ret, int *ret_n,
-	struct sl_err *err);
+enum sl_status sl_reviews_lease(
+	struct sl_reviews *s, const char *voter, int n, struct sl_review *ret, int *ret_n, struct sl_err *err);
 /* vote: voter, id, choice, expert set; time is the store's. ret: the verdict after it. */
-enum sl_status sl_reviews_vote(struct sl_reviews *s, const char *key, const struct sl_vote *vote,
-	struct sl_verdict *ret, struct sl_err *err);
+enum sl_status sl_reviews_vote(
+	struct sl_reviews *s, const char *key, const struct sl_vote *vote, struct sl_verdict *ret, struct sl_err *err);
 /* Takes back voter's vote on a review that is not decided; CONFLICT when there is none
  * (after a lost answer: it is done). A tie is open again after it. */
-enum sl_status sl_reviews_undo(struct sl_reviews *s, const char *key, const char *voter, struct sl_verdict *ret,
-	struct sl_err *err);
+enum sl_status sl_reviews_undo(
+	struct sl_reviews *s, const char *key, const char *voter, struct sl_verdict *ret, struct sl_err *err);
 enum sl_status sl_reviews_expire(struct sl_reviews *s, int *ret_n, struct sl_err *err); /* drops expired leases */
 
 /* ret->verdict is filled; votes (room for SL_VOTES_MAX) in order, undone ones left out. */
@@ -84,8 +85,8 @@ enum sl_status sl_reviews_scan(struct sl_reviews *s, int state, const char *afte
 	int *ret_n, struct sl_err *err);
 
 /* The outbox: decided reviews whose label was not yet published, oldest first. */
-enum sl_status sl_reviews_pending_out(struct sl_reviews *s, int max, struct sl_review *ret, int *ret_n,
-	struct sl_err *err);
+enum sl_status sl_reviews_pending_out(
+	struct sl_reviews *s, int max, struct sl_review *ret, int *ret_n, struct sl_err *err);
 enum sl_status sl_reviews_sent(struct sl_reviews *s, char (*keys)[SL_KEY], int n, struct sl_err *err);
 
 struct sl_vote_line { /* one line of the vote log */
@@ -94,8 +95,8 @@ struct sl_vote_line { /* one line of the vote log */
 	struct sl_vote vote;
 	bool undo;
 };
-enum sl_status sl_reviews_votes(struct sl_reviews *s, int64_t after_seq, int max, struct sl_vote_line *ret, int *ret_n,
-	struct sl_err *err);
+enum sl_status sl_reviews_votes(
+	struct sl_reviews *s, int64_t after_seq, int max, struct sl_vote_line *ret, int *ret_n, struct sl_err *err);
 
 struct sl_review_stats {
 	int64_t open, tie, decided, votes, leases, unsent;

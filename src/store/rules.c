@@ -31,20 +31,21 @@ struct sl_verdict sl_lines_verdict(const struct sl_vote_line *line, int n, int c
 	return sl_verdict_of(live, sl_lines_live(line, n, live), cap);
 }
 
-static enum sl_status check_room(const struct sl_verdict *now, int n, int cap, int held, const struct sl_vote *v,
-	struct sl_err *err)
+static enum sl_status check_room(
+	const struct sl_verdict *now, int n, int cap, int held, const struct sl_vote *v, struct sl_err *err)
 {
 	if (now->state == SL_REVIEW_DECIDED)
 		return sl_fail(err, SL_CONFLICT, "the review is decided already");
 	if (v->expert)
 		return SL_OK;
 	if (n >= SL_REVIEW_LINES)
-		return sl_fail(err, SL_CONFLICT, "the review was voted on and undone %d times; it waits for an expert", n);
+		return sl_fail(
+			err, SL_CONFLICT, "the review was voted on and undone %d times; it waits for an expert", n);
 	if (now->state == SL_REVIEW_TIE)
 		return sl_fail(err, SL_CONFLICT, "the review is a tie and waits for an expert");
 	if (now->votes + held >= cap)
-		return sl_fail(err, SL_CONFLICT, "all %d places of the review are taken: %d voted, %d were shown it", cap, now->votes,
-			held);
+		return sl_fail(err, SL_CONFLICT, "all %d places of the review are taken: %d voted, %d were shown it",
+			cap, now->votes, held);
 	return SL_OK;
 }
 
@@ -56,7 +57,8 @@ enum sl_status sl_lines_vote(struct sl_vote_line *line, int n, int cap, int held
 		if (line[i].undo || strcmp(v->voter, vote->voter) || strcmp(v->id, vote->id))
 			continue;
 		if (v->choice != vote->choice)
-			return sl_fail(err, SL_CONFLICT, "vote id %s was used for another choice; a new vote needs a new id", vote->id);
+			return sl_fail(err, SL_CONFLICT,
+				"vote id %s was used for another choice; a new vote needs a new id", vote->id);
 		*ret = sl_lines_verdict(line, i + 1, cap);
 		*ret_again = true;
 		return SL_OK;
@@ -75,8 +77,8 @@ enum sl_status sl_lines_vote(struct sl_vote_line *line, int n, int cap, int held
 	return SL_OK;
 }
 
-enum sl_status sl_lines_undo(struct sl_vote_line *line, int n, int cap, const char *voter, struct sl_verdict *ret,
-	struct sl_err *err)
+enum sl_status sl_lines_undo(
+	struct sl_vote_line *line, int n, int cap, const char *voter, struct sl_verdict *ret, struct sl_err *err)
 {
 	struct sl_vote live[SL_VOTES_MAX];
 	int nlive = sl_lines_live(line, n, live);

@@ -20,5 +20,5 @@ struct sl_verdict sl_lines_verdict(const struct sl_vote_line *line, int n, int c
 enum sl_status sl_lines_vote(struct sl_vote_line *line, int n, int cap, int held, const struct sl_vote *vote,
 	bool *ret_again, struct sl_verdict *ret, struct sl_err *err);
 /* The same for an undo; the new line repeats the vote that is taken back. */
-enum sl_status sl_lines_undo(struct sl_vote_line *line, int n, int cap, const char *voter, struct sl_verdict *ret,
-	struct sl_err *err);
+enum sl_status sl_lines_undo(
+	struct sl_vote_line *line, int n, int cap, const char *voter, struct sl_verdict *ret, struct sl_err *err);

@@ -5,7 +5,8 @@
 #include "store/url.h"
 
 /* The setting's URL, or the embedded store in dir; free(). */
-static char *url_of(const struct sl_config *cfg, const char *setting, const char *scheme, const char *dir, const char *name)
+static char *url_of(
+	const struct sl_config *cfg, const char *setting, const char *scheme, const char *dir, const char *name)
 {
 	const char *url = sl_config_str(cfg, setting);
 	if (*url)
@@ -14,7 +15,8 @@ static char *url_of(const struct sl_config *cfg, const char *setting, const char
 	return sl_url_of_path(scheme, path);
 }
 
-enum sl_status sl_stores_open(const struct sl_config *cfg, const char *data_dir, struct sl_stores *ret, struct sl_err *err)
+enum sl_status sl_stores_open(
+	const struct sl_config *cfg, const char *data_dir, struct sl_stores *ret, struct sl_err *err)
 {
 	SL_AUTOFREE char *log = url_of(cfg, "store.log", "sqlite", data_dir, "log.db");
 	SL_AUTOFREE char *crops = url_of(cfg, "store.crops", "sqlite", data_dir, "crops.db");

@@ -18,5 +18,6 @@ struct sl_stores {
 
 /* An empty setting means the embedded store in data_dir (log.db, crops.db, reviews.db,
  * artifacts/). Nothing stays open on an error. */
-enum sl_status sl_stores_open(const struct sl_config *cfg, const char *data_dir, struct sl_stores *ret, struct sl_err *err);
+enum sl_status sl_stores_open(
+	const struct sl_config *cfg, const char *data_dir, struct sl_stores *ret, struct sl_err *err);
 void sl_stores_close(struct sl_stores *s);

@@ -107,7 +107,8 @@ const char *sl_url_option(struct sl_url *u, const char *name)
 	return NULL;
 }
 
-enum sl_status sl_url_int(struct sl_url *u, const char *name, int64_t min, int64_t max, int64_t *ret, struct sl_err *err)
+enum sl_status sl_url_int(
+	struct sl_url *u, const char *name, int64_t min, int64_t max, int64_t *ret, struct sl_err *err)
 {
 	const char *value = sl_url_option(u, name);
 	if (!value)
@@ -116,8 +117,8 @@ enum sl_status sl_url_int(struct sl_url *u, const char *name, int64_t min, int64
 	errno = 0;
 	long long v = strtoll(value, &end, 10);
 	if (end == value || *end || errno || v < min || v > max)
-		return sl_fail(err, SL_USAGE, "store URL '%s': %s is '%s'; a whole number from %lld to %lld is wanted", u->text, name,
-			value, (long long)min, (long long)max);
+		return sl_fail(err, SL_USAGE, "store URL '%s': %s is '%s'; a whole number from %lld to %lld is wanted",
+			u->text, name, value, (long long)min, (long long)max);
 	*ret = v;
 	return SL_OK;
 }
@@ -126,21 +127,16 @@ enum sl_status sl_url_check_used(const struct sl_url *u, struct sl_err *err)
 {
 	for (int i = 0; i < u->noption; i++)
 		if (!u->option[i].used)
-			return sl_fail(err, SL_USAGE, "store URL '%s': %s stores have no option '%s'", u->text, u->scheme,
-				u->option[i].name);
+			return sl_fail(err, SL_USAGE, "store URL '%s': %s stores have no option '%s'", u->text,
+				u->scheme, u->option[i].name);
 	return SL_OK;
 }
 
 char *sl_url_of_path(const char *scheme, const char *path)
 {
-	char *ret = sl_alloc(strlen(scheme) + 2 + 3 * strlen(path));
-	char *to = ret + sprintf(ret, "%s:", scheme);
-	for (; *path; path++) {
-		if (*path == '%' || *path == '?')
-			to += sprintf(to, "%%%02x", (unsigned)*path);
-		else
-			*to++ = *path;
-	}
-	*to = 0;
-	return ret;
+	struct sl_buf ret = {0};
+	sl_buf_printf(&ret, "%s:", scheme);
+	for (; *path; path++)
+		sl_buf_printf(&ret, *path == '%' || *path == '?' ? "%%%02x" : "%c", (unsigned char)*path);
+	return (char *)sl_buf_take(&ret, NULL);
 }

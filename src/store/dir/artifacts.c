@@ -57,7 +57,8 @@ static enum sl_status make_folders(const struct folder *f, const char *path, str
 			if (errno != EEXIST)
 				return sl_fail_errno(err, SL_IO, errno, "%s", dir);
 			if (!sl_fs_is_dir(dir))
-				return sl_fail(err, SL_CONFLICT, "artifact %s: %s is an object, and cannot be its folder too", path, dir);
+				return sl_fail(err, SL_CONFLICT,
+					"artifact %s: %s is an object, and cannot be its folder too", path, dir);
 			continue;
 		}
 		SL_AUTOFREE char *parent = sl_strdup(dir);
@@ -69,8 +70,8 @@ static enum sl_status make_folders(const struct folder *f, const char *path, str
 	return SL_OK;
 }
 
-static enum sl_status put_locked(const struct folder *f, const char *path, const char *file, struct sl_slice bytes,
-	struct sl_err *err)
+static enum sl_status put_locked(
+	const struct folder *f, const char *path, const char *file, struct sl_slice bytes, struct sl_err *err)
 {
 	if (sl_fs_is_dir(file))
 		return sl_fail(err, SL_CONFLICT, "artifact %s: is the folder of other objects", path);
@@ -113,7 +114,8 @@ static enum sl_status check_sum(const char *file, struct sl_slice bytes, struct 
 		return s;
 	sl_sha256_hex(bytes.ptr, bytes.len, hex);
 	if (sum.len < SL_HEX_SHA256 - 1 || memcmp(sum.ptr, hex, SL_HEX_SHA256 - 1))
-		return sl_fail(err, SL_CORRUPT, "%s: its bytes are not what was stored (see %s); restore it from a copy", file, sum_file);
+		return sl_fail(err, SL_CORRUPT,
+			"%s: its bytes are not what was stored (see %s); restore it from a copy", file, sum_file);
 	return SL_OK;
 }
 
@@ -202,8 +204,9 @@ static enum sl_status list(void *self, const char *prefix, struct sl_artifact_li
 
 static enum sl_status remove_file(const char *file, struct sl_err *err)
 {
-	return unlink(file) && errno != ENOENT && errno != ENOTDIR && errno != EISDIR ? sl_fail_errno(err, SL_IO, errno, "%s", file)
-										       : SL_OK;
+	return unlink(file) && errno != ENOENT && errno != ENOTDIR && errno != EISDIR
+		       ? sl_fail_errno(err, SL_IO, errno, "%s", file)
+		       : SL_OK;
 }
 
 /* The object first: a checksum alone is nothing, an object alone would be corrupt. */

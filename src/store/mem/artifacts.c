@@ -51,7 +51,8 @@ static enum sl_status check(const struct artifacts *a, const char *path, struct 
 {
 	for (int i = 0; i < a->table.n; i++)
 		if (is_inside(a->table.row[i].key, path))
-			return sl_fail(err, SL_CONFLICT, "artifact %s: there is %s, and one cannot be a folder of the other", path,
+			return sl_fail(err, SL_CONFLICT,
+				"artifact %s: there is %s, and one cannot be a folder of the other", path,
 				a->table.row[i].key);
 	return sl_table_get(&a->table, path) ? sl_fail(err, SL_EXISTS, "artifact %s is there already", path) : SL_OK;
 }
@@ -63,7 +64,7 @@ static enum sl_status put(void *self, const char *path, struct sl_slice bytes, s
 	enum sl_status s = check(a, path, err);
 	if (s == SL_OK) {
 		struct object *o = SL_NEW(struct object);
-		strcpy(o->path, path);
+		SL_COPY(o->path, path);
 		(void)sl_buf_add(&o->bytes, bytes.ptr, bytes.len);
 		sl_table_add(&a->table, o->path, o);
 	}
@@ -76,7 +77,8 @@ static enum sl_status get(void *self, const char *path, struct sl_buf *ret, stru
 	struct artifacts *a = self;
 	pthread_mutex_lock(&a->lock);
 	const struct object *o = sl_table_get(&a->table, path);
-	enum sl_status s = o ? sl_buf_add(ret, o->bytes.ptr, o->bytes.len) : sl_fail(err, SL_NOT_FOUND, "no artifact %s", path);
+	enum sl_status s =
+		o ? sl_buf_add(ret, o->bytes.ptr, o->bytes.len) : sl_fail(err, SL_NOT_FOUND, "no artifact %s", path);
 	if (o && s != SL_OK)
 		sl_fail(err, s, "artifact %s: larger than the reader's limit", path);
 	pthread_mutex_unlock(&a->lock);
@@ -94,7 +96,7 @@ static enum sl_status list(void *self, const char *prefix, struct sl_artifact_li
 		const struct object *o = a->table.row[i].value;
 		if (strncmp(o->path, prefix, len))
 			continue;
-		strcpy(ret->path[ret->n], o->path);
+		SL_COPY(ret->path[ret->n], o->path);
 		ret->size[ret->n++] = (int64_t)o->bytes.len;
 	}
 	pthread_mutex_unlock(&a->lock);

@@ -40,7 +40,7 @@ static bool put_one(struct crops *c, const struct sl_crop_put *p)
 	if (had)
 		return false;
 	struct sl_crop *new = SL_NEW(struct sl_crop);
-	strcpy(new->key, p->key);
+	SL_COPY(new->key, p->key);
 	(void)sl_buf_add(&new->jpeg, p->jpeg.ptr, p->jpeg.len);
 	(void)sl_buf_add(&new->meta, p->meta.ptr, p->meta.len);
 	sl_table_add(&c->table, new->key, new);
@@ -66,7 +66,7 @@ static enum sl_status get(void *self, const char *const *keys, int n, struct sl_
 		const struct sl_crop *had = sl_table_get(&c->table, keys[i]);
 		if (!had)
 			continue;
-		strcpy(ret[i].key, had->key);
+		SL_COPY(ret[i].key, had->key);
 		(void)sl_buf_add(&ret[i].jpeg, had->jpeg.ptr, had->jpeg.len);
 		(void)sl_buf_add(&ret[i].meta, had->meta.ptr, had->meta.len);
 	}
@@ -74,15 +74,15 @@ static enum sl_status get(void *self, const char *const *keys, int n, struct sl_
 	return SL_OK;
 }
 
-static enum sl_status scan(void *self, const char *prefix, const char *after, int max, char (*ret)[SL_KEY], int *ret_n,
-	struct sl_err *err)
+static enum sl_status scan(
+	void *self, const char *prefix, const char *after, int max, char (*ret)[SL_KEY], int *ret_n, struct sl_err *err)
 {
 	struct crops *c = self;
 	size_t len = strlen(prefix);
 	pthread_mutex_lock(&c->lock);
 	for (int i = sl_table_after(&c->table, after); i < c->table.n && *ret_n < max; i++)
 		if (!strncmp(c->table.row[i].key, prefix, len))
-			strcpy(ret[(*ret_n)++], c->table.row[i].key);
+			SL_COPY(ret[(*ret_n)++], c->table.row[i].key);
 	pthread_mutex_unlock(&c->lock);
 	return SL_OK;
 }

@@ -58,7 +58,7 @@ static struct topic *topic_of(struct memlog *l, const char *name, bool make)
 	if (t || !make)
 		return t;
 	t = SL_NEW(struct topic);
-	strcpy(t->name, name);
+	SL_COPY(t->name, name);
 	t->nparts = (int)l->partitions;
 	t->next = l->topic;
 	return l->topic = t;
@@ -72,7 +72,7 @@ static struct group *group_of(struct memlog *l, const char *name, struct topic *
 	if (g || !make)
 		return g;
 	g = SL_NEW(struct group);
-	strcpy(g->name, name);
+	SL_COPY(g->name, name);
 	g->topic = t;
 	for (int i = 0; i < PARTITIONS_MAX; i++)
 		g->committed[i] = -1;
@@ -98,7 +98,7 @@ static void append_one(struct memlog *l, const struct sl_entry *e)
 	}
 	struct message *m = &p->message[p->n++];
 	*m = (struct message){.time_ms = sl_now_ms(), .body = sl_memdup(e->body.ptr, e->body.len), .len = e->body.len};
-	strcpy(m->key, e->key);
+	SL_COPY(m->key, e->key);
 }
 
 static enum sl_status append(void *self, const struct sl_entry *e, int n, int64_t deadline_us, struct sl_err *err)
@@ -120,10 +120,12 @@ static int64_t read_part(const struct topic *t, int partition, int64_t position,
 	int64_t i = position + 1;
 	for (; i < p->n && b->n < max; i++) {
 		const struct message *from = &p->message[i];
-		struct sl_message m = {.partition = partition, .position = i, .time_ms = from->time_ms,
+		struct sl_message m = {.partition = partition,
+			.position = i,
+			.time_ms = from->time_ms,
 			.body = sl_slice(from->body, from->len)};
-		strcpy(m.topic, t->name);
-		strcpy(m.key, from->key);
+		SL_COPY(m.topic, t->name);
+		SL_COPY(m.key, from->key);
 		if (!sl_batch_add(b, &m))
 			break;
 	}
@@ -298,21 +300,23 @@ static enum sl_status commit(void *consumer, struct sl_err *err)
 	pthread_mutex_unlock(&c->l->lock);
 	if (!lost)
 		return SL_OK;
-	return sl_fail(err, SL_CONFLICT, "group %s: %d of %d partitions of %s went to another member; their messages come again",
-		g->name, lost, g->topic->nparts, g->topic->name);
+	return sl_fail(err, SL_CONFLICT,
+		"group %s: %d of %d partitions of %s went to another member; their messages come again", g->name, lost,
+		g->topic->nparts, g->topic->name);
 }
 
 static enum sl_status seek(void *consumer, int partition, int64_t position, struct sl_err *err)
 {
 	struct consumer *c = consumer;
 	pthread_mutex_lock(&c->l->lock);
-	bool mine = partition >= 0 && partition < c->g->topic->nparts && c->mine[partition] && c->g->owner[partition] == c;
+	bool mine =
+		partition >= 0 && partition < c->g->topic->nparts && c->mine[partition] && c->g->owner[partition] == c;
 	if (mine)
 		c->cursor[partition] = position;
 	pthread_mutex_unlock(&c->l->lock);
 	return mine ? SL_OK
-		    : sl_fail(err, SL_CONFLICT, "group %s: partition %d of %s is not this member's", c->g->name, partition,
-			      c->g->topic->name);
+		    : sl_fail(err, SL_CONFLICT, "group %s: partition %d of %s is not this member's", c->g->name,
+			      partition, c->g->topic->name);
 }
 
 static enum sl_status open_log(struct sl_url *url, const struct sl_config *cfg, void **ret, struct sl_err *err)

@@ -33,7 +33,7 @@ struct position {
 struct reviews {
 	pthread_mutex_t lock;
 	struct sl_table table; /* struct item by key */
-	struct item **item;    /* in the order they were added */
+	struct item **item; /* in the order they were added */
 	struct sl_vote_line *line; /* the whole vote log; seq is index + 1 */
 	int64_t nlines, lines_size;
 	struct position *position;
@@ -76,7 +76,8 @@ static void add_one(struct reviews *f, const struct sl_review *r)
 	sl_table_add(&f->table, it->r.key, it);
 }
 
-static enum sl_status add(void *self, const struct sl_review *r, int n, const struct sl_origin *from, struct sl_err *err)
+static enum sl_status add(
+	void *self, const struct sl_review *r, int n, const struct sl_origin *from, struct sl_err *err)
 {
 	struct reviews *f = self;
 	pthread_mutex_lock(&f->lock);
@@ -162,7 +163,7 @@ static enum sl_status lease(void *self, const char *voter, int n, struct sl_revi
 	}
 	for (struct item *it; got < n && (it = best(f, voter)); ret[got++] = it->r) {
 		struct hold *h = &it->hold[it->nholds++];
-		strcpy(h->voter, voter);
+		SL_COPY(h->voter, voter);
 		h->until_ms = until;
 	}
 	for (int i = 0; i < got; i++)
@@ -176,7 +177,7 @@ static void append_line(struct reviews *f, struct item *it)
 {
 	struct sl_vote_line *l = &it->line[it->nlines++];
 	l->vote.time_ms = sl_now_ms();
-	strcpy(l->key, it->r.key);
+	SL_COPY(l->key, it->r.key);
 	if (f->nlines == f->lines_size) {
 		f->lines_size = f->lines_size ? 2 * f->lines_size : 64;
 		f->line = sl_realloc(f->line, (size_t)f->lines_size, sizeof(*f->line));
@@ -196,8 +197,8 @@ static void set_verdict(struct item *it, const struct sl_verdict *v)
 	it->decided = it->line[it->nlines - 1].seq;
 }
 
-static enum sl_status vote_locked(struct reviews *f, struct item *it, const struct sl_vote *vote, struct sl_verdict *ret,
-	struct sl_err *err)
+static enum sl_status vote_locked(
+	struct reviews *f, struct item *it, const struct sl_vote *vote, struct sl_verdict *ret, struct sl_err *err)
 {
 	bool again;
 	drop_expired(it);
@@ -213,8 +214,8 @@ static enum sl_status vote_locked(struct reviews *f, struct item *it, const stru
 	return SL_OK;
 }
 
-static enum sl_status undo_locked(struct reviews *f, struct item *it, const char *voter, struct sl_verdict *ret,
-	struct sl_err *err)
+static enum sl_status undo_locked(
+	struct reviews *f, struct item *it, const char *voter, struct sl_verdict *ret, struct sl_err *err)
 {
 	enum sl_status s = sl_lines_undo(it->line, it->nlines, it->r.cap, voter, ret, err);
 	if (s != SL_OK)
@@ -241,8 +242,8 @@ static enum sl_status change(struct reviews *f, const char *key, const struct sl
 	return s;
 }
 
-static enum sl_status vote(void *self, const char *key, const struct sl_vote *vote, struct sl_verdict *ret,
-	struct sl_err *err)
+static enum sl_status vote(
+	void *self, const char *key, const struct sl_vote *vote, struct sl_verdict *ret, struct sl_err *err)
 {
 	return change(self, key, vote, NULL, ret, err);
 }
@@ -264,8 +265,8 @@ static enum sl_status expire(void *self, int *ret_n, struct sl_err *err)
 	return SL_OK;
 }
 
-static enum sl_status get(void *self, const char *key, struct sl_review *ret, struct sl_vote *votes, int *ret_nvotes,
-	struct sl_err *err)
+static enum sl_status get(
+	void *self, const char *key, struct sl_review *ret, struct sl_vote *votes, int *ret_nvotes, struct sl_err *err)
 {
 	struct reviews *f = self;
 	pthread_mutex_lock(&f->lock);
@@ -278,15 +279,15 @@ static enum sl_status get(void *self, const char *key, struct sl_review *ret, st
 	return it ? SL_OK : sl_fail(err, SL_NOT_FOUND, "no review %.63s", key);
 }
 
-static enum sl_status scan(void *self, int state, const char *after, int max, char (*ret)[SL_KEY], int *ret_n,
-	struct sl_err *err)
+static enum sl_status scan(
+	void *self, int state, const char *after, int max, char (*ret)[SL_KEY], int *ret_n, struct sl_err *err)
 {
 	struct reviews *f = self;
 	pthread_mutex_lock(&f->lock);
 	for (int i = sl_table_after(&f->table, after); i < f->table.n && *ret_n < max; i++) {
 		const struct item *it = f->table.row[i].value;
 		if (state < 0 || (int)it->r.verdict.state == state)
-			strcpy(ret[(*ret_n)++], it->r.key);
+			SL_COPY(ret[(*ret_n)++], it->r.key);
 	}
 	pthread_mutex_unlock(&f->lock);
 	return SL_OK;
@@ -327,8 +328,8 @@ static enum sl_status sent(void *self, char (*keys)[SL_KEY], int n, struct sl_er
 	return SL_OK;
 }
 
-static enum sl_status votes(void *self, int64_t after_seq, int max, struct sl_vote_line *ret, int *ret_n,
-	struct sl_err *err)
+static enum sl_status votes(
+	void *self, int64_t after_seq, int max, struct sl_vote_line *ret, int *ret_n, struct sl_err *err)
 {
 	struct reviews *f = self;
 	pthread_mutex_lock(&f->lock);
@@ -359,8 +360,8 @@ static enum sl_status stats(void *self, struct sl_review_stats *ret, struct sl_e
 	return SL_OK;
 }
 
-static enum sl_status voter(void *self, const char *voter, int64_t *ret_votes, int64_t *ret_decided, int64_t *ret_agreed,
-	struct sl_err *err)
+static enum sl_status voter(void *self, const char *voter, int64_t *ret_votes, int64_t *ret_decided,
+	int64_t *ret_agreed, struct sl_err *err)
 {
 	struct reviews *f = self;
 	*ret_votes = *ret_decided = *ret_agreed = 0;

@@ -11,7 +11,7 @@ struct sl_table {
 	struct {
 		const char *key;
 		void *value;
-	} *row;
+	} * row;
 	int n, size;
 };
 

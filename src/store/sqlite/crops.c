@@ -54,7 +54,9 @@ static enum sl_status put_job(struct sl_db *db, void *arg, struct sl_err *err)
 	enum sl_status s = SL_OK;
 	for (int i = 0; i < p->n && s == SL_OK; i++) {
 		const struct sl_crop_put *c = &p->put[i];
-		s = sl_db_run(db, sl_db_ask(db, Q_PUT, "sbbb", c->key, c->jpeg, c->meta, sl_slice(p->sum[i], sizeof(p->sum[i]))), err);
+		s = sl_db_run(db,
+			sl_db_ask(db, Q_PUT, "sbbb", c->key, c->jpeg, c->meta, sl_slice(p->sum[i], sizeof(p->sum[i]))),
+			err);
 		added += s == SL_OK && sqlite3_changes(db->h) > 0;
 	}
 	if (s == SL_OK && p->one && !added)
@@ -85,7 +87,8 @@ static enum sl_status get_one(struct sl_db *db, const char *key, struct sl_crop 
 	uint8_t sum[2 * SL_SHA256];
 	sum_of(jpeg, meta, sum);
 	if (sqlite3_column_bytes(q, 2) != sizeof(sum) || memcmp(sqlite3_column_blob(q, 2), sum, sizeof(sum))) {
-		s = sl_fail(err, SL_CORRUPT, "%s: crop %s is not what was stored; restore it from a copy", db->path, key);
+		s = sl_fail(
+			err, SL_CORRUPT, "%s: crop %s is not what was stored; restore it from a copy", db->path, key);
 	} else {
 		snprintf(ret->key, sizeof(ret->key), "%s", key);
 		(void)sl_buf_add(&ret->jpeg, jpeg.ptr, jpeg.len);
@@ -106,8 +109,8 @@ static enum sl_status get(void *self, const char *const *keys, int n, struct sl_
 	return s;
 }
 
-static enum sl_status scan(void *self, const char *prefix, const char *after, int max, char (*ret)[SL_KEY], int *ret_n,
-	struct sl_err *err)
+static enum sl_status scan(
+	void *self, const char *prefix, const char *after, int max, char (*ret)[SL_KEY], int *ret_n, struct sl_err *err)
 {
 	struct crops *c = self;
 	struct sl_db *db = NULL;

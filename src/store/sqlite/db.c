@@ -15,7 +15,8 @@ enum sl_status sl_db_fail(struct sl_db *db, int rc, struct sl_err *err)
 	switch (rc & 0xff) {
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
-		return sl_fail(err, SL_BUSY, "%s: another process kept it locked for %d s", db->path, SL_DB_WAIT_MS / 1000);
+		return sl_fail(
+			err, SL_BUSY, "%s: another process kept it locked for %d s", db->path, SL_DB_WAIT_MS / 1000);
 	case SQLITE_FULL:
 		return sl_fail(err, SL_IO, "%s: the disk is full; nothing was stored", db->path);
 	case SQLITE_CORRUPT:
@@ -36,7 +37,7 @@ static int wait_for_lock(void *arg, int times)
 {
 	if ((int64_t)times * WAIT_STEP_US >= (int64_t)SL_DB_WAIT_MS * 1000)
 		return 0;
-	usleep(WAIT_STEP_US);
+	usleep(WAIT_STEP_US); /* lint: no event tells when another process lets go */
 	return 1;
 }
 
@@ -72,24 +73,26 @@ static enum sl_status make_or_check(struct sl_db *db, struct sl_err *err)
 	if (s != SL_OK)
 		return s;
 	if (id != sc->application_id && (id || tables))
-		return sl_fail(err, SL_INVALID, "%s: is a database, but no signloop %s file; choose another path", db->path, sc->name);
+		return sl_fail(err, SL_INVALID, "%s: is a database, but no signloop %s file; choose another path",
+			db->path, sc->name);
 	if (version > sc->version)
 		return sl_fail(err, SL_UNSUPPORTED,
-			"%s: has format %lld, this program reads up to %d; update signloop, or use another data folder", db->path,
-			(long long)version, sc->version);
+			"%s: has format %lld, this program reads up to %d; update signloop, or use another data folder",
+			db->path, (long long)version, sc->version);
 	if (tables)
 		return SL_OK;
 	s = sl_db_exec(db, sc->sql, err);
-	SL_AUTOFREE char *marks =
-		sl_asprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", (int)sc->application_id, sc->version);
+	SL_AUTOFREE char *marks = sl_asprintf(
+		"PRAGMA application_id = %d; PRAGMA user_version = %d", (int)sc->application_id, sc->version);
 	return s == SL_OK ? sl_db_exec(db, marks, err) : s;
 }
 
 static enum sl_status try_set_up(struct sl_db *db, bool make, struct sl_err *err)
 {
-	SL_AUTOFREE char *pragmas = sl_asprintf("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF;"
-						"PRAGMA temp_store = MEMORY; PRAGMA cache_size = -%d",
-		make ? WRITER_CACHE_KIB : READER_CACHE_KIB);
+	SL_AUTOFREE char *pragmas =
+		sl_asprintf("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF;"
+			    "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -%d",
+			make ? WRITER_CACHE_KIB : READER_CACHE_KIB);
 	enum sl_status s = sl_db_exec(db, pragmas, err);
 	if (s == SL_OK && make)
 		s = sl_db_exec(db, "BEGIN IMMEDIATE", err);
@@ -113,7 +116,7 @@ static enum sl_status set_up(struct sl_db *db, bool make, struct sl_err *err)
 		enum sl_status s = try_set_up(db, make, err);
 		if (s != SL_BUSY || sl_is_past(end))
 			return s;
-		usleep(WAIT_STEP_US);
+		usleep(WAIT_STEP_US); /* lint: no event tells when another process lets go */
 	}
 }
 
@@ -127,15 +130,17 @@ static enum sl_status make_folder_of(const char *path, struct sl_err *err)
 	return sl_fs_mkdirs(dir, err);
 }
 
-enum sl_status sl_db_open(const char *path, const struct sl_schema *schema, bool make, struct sl_db **ret,
-	struct sl_err *err)
+enum sl_status sl_db_open(
+	const char *path, const struct sl_schema *schema, bool make, struct sl_db **ret, struct sl_err *err)
 {
 	enum sl_status s = make ? make_folder_of(path, err) : SL_OK;
 	if (s != SL_OK)
 		return s;
 	struct sl_db *db = SL_NEW(struct sl_db);
-	*db = (struct sl_db){.path = sl_strdup(path), .schema = schema, .stmt = SL_NEW_N(sqlite3_stmt *, (size_t)schema->nquery)};
-	int flags = SQLITE_OPEN_READWRITE | (make ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+	*db = (struct sl_db){
+		.path = sl_strdup(path), .schema = schema, .stmt = SL_NEW_N(sqlite3_stmt *, (size_t)schema->nquery)};
+	int flags =
+		SQLITE_OPEN_READWRITE | (make ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
 	int rc = sqlite3_open_v2(path, &db->h, flags, NULL);
 	s = rc == SQLITE_OK ? set_up(db, make, err) : sl_db_fail(db, rc, err);
 	if (s == SL_OK)
@@ -160,7 +165,8 @@ void sl_db_close(struct sl_db *db)
 sqlite3_stmt *sl_db_ask(struct sl_db *db, int query, const char *types, ...)
 {
 	sqlite3_stmt **q = &db->stmt[query];
-	if (!*q && sqlite3_prepare_v3(db->h, db->schema->query[query], -1, SQLITE_PREPARE_PERSISTENT, q, NULL) != SQLITE_OK)
+	if (!*q && sqlite3_prepare_v3(db->h, db->schema->query[query], -1, SQLITE_PREPARE_PERSISTENT, q, NULL) !=
+			   SQLITE_OK)
 		return NULL; /* the file's tables are not what they were; sl_db_row says so */
 	sqlite3_reset(*q);
 	va_list ap;

@@ -13,10 +13,10 @@ enum { SL_DB_WAIT_MS = 10000, SL_DB_READERS = 4 };
 
 /* What a store's file is: one const value a store. */
 struct sl_schema {
-	const char *name;         /* "log" */
-	int32_t application_id;   /* tells the kinds of files apart */
-	int version;              /* user_version */
-	const char *sql;          /* makes version `version` from nothing */
+	const char *name; /* "log" */
+	int32_t application_id; /* tells the kinds of files apart */
+	int version; /* user_version */
+	const char *sql; /* makes version `version` from nothing */
 	const char *const *query; /* statements, by number */
 	int nquery;
 };
@@ -30,8 +30,8 @@ struct sl_db {
 
 /* WAL, synchronous=FULL. make: makes file and folder when absent, and checks the format;
  * without, the file must have been opened so before (no write lock is taken then). */
-enum sl_status sl_db_open(const char *path, const struct sl_schema *schema, bool make, struct sl_db **ret,
-	struct sl_err *err);
+enum sl_status sl_db_open(
+	const char *path, const struct sl_schema *schema, bool make, struct sl_db **ret, struct sl_err *err);
 void sl_db_close(struct sl_db *db); /* NULL is fine */
 
 /* The statement, reset and bound: one letter a parameter. i: int64_t, s: const char *

@@ -54,8 +54,8 @@ static int64_t position_of(int64_t id)
 	return id & (((int64_t)1 << SL_POSITION_BITS) - 1);
 }
 
-enum sl_status sl_log_file_parts(struct sl_db *db, const char *topic, struct sl_part ret[SL_PARTITIONS_MAX], int *ret_n,
-	struct sl_err *err)
+enum sl_status sl_log_file_parts(
+	struct sl_db *db, const char *topic, struct sl_part ret[SL_PARTITIONS_MAX], int *ret_n, struct sl_err *err)
 {
 	sqlite3_stmt *q = sl_db_ask(db, Q_PARTS, "s", topic);
 	bool row;
@@ -95,10 +95,11 @@ enum sl_status sl_log_file_read(struct sl_db *db, const char *topic, struct sl_p
 	bool row;
 	enum sl_status s;
 	while ((s = sl_db_row(db, q, &row, err)) == SL_OK && row) {
-		struct sl_message m = {.partition = p.partition, .position = position_of(sqlite3_column_int64(q, 0)),
+		struct sl_message m = {.partition = p.partition,
+			.position = position_of(sqlite3_column_int64(q, 0)),
 			.time_ms = sqlite3_column_int64(q, 1),
 			.body = sl_slice(sqlite3_column_blob(q, 3), (size_t)sqlite3_column_bytes(q, 3))};
-		strcpy(m.topic, topic);
+		SL_COPY(m.topic, topic);
 		sl_db_text(q, 2, m.key, sizeof(m.key));
 		if (!sl_batch_add(b, &m)) {
 			sqlite3_reset(q);

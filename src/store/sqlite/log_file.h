@@ -17,8 +17,22 @@ enum {
 };
 
 enum sl_log_query {
-	Q_PARTS, Q_PART_ADD, Q_LAST, Q_APPEND, Q_READ, Q_COMMITTED, Q_COMMIT, Q_MEMBERS, Q_MEMBER_SET, Q_MEMBER_RENEW,
-	Q_MEMBER_DROP, Q_OWNER, Q_OWN, Q_DISOWN, Q_DISOWN_ALL, Q_LOG_COUNT
+	Q_PARTS,
+	Q_PART_ADD,
+	Q_LAST,
+	Q_APPEND,
+	Q_READ,
+	Q_COMMITTED,
+	Q_COMMIT,
+	Q_MEMBERS,
+	Q_MEMBER_SET,
+	Q_MEMBER_RENEW,
+	Q_MEMBER_DROP,
+	Q_OWNER,
+	Q_OWN,
+	Q_DISOWN,
+	Q_DISOWN_ALL,
+	Q_LOG_COUNT
 };
 
 struct sl_part {
@@ -30,7 +44,7 @@ struct sl_log_file {
 	struct sl_writer *writer;
 	struct sl_readers *readers;
 	int64_t partitions; /* of topics that this handle makes */
-	int life_fd;        /* a lock on byte `life` of PATH-life tells others that this handle lives */
+	int life_fd; /* a lock on byte `life` of PATH-life tells others that this handle lives */
 	int64_t life;
 	pthread_mutex_t lock;
 	pthread_cond_t grown;
@@ -38,8 +52,8 @@ struct sl_log_file {
 };
 
 /* The topic's partitions in order; 0 when it has none yet. */
-enum sl_status sl_log_file_parts(struct sl_db *db, const char *topic, struct sl_part ret[SL_PARTITIONS_MAX], int *ret_n,
-	struct sl_err *err);
+enum sl_status sl_log_file_parts(
+	struct sl_db *db, const char *topic, struct sl_part ret[SL_PARTITIONS_MAX], int *ret_n, struct sl_err *err);
 /* Inside a write: makes the topic when it is absent. */
 enum sl_status sl_log_file_make(struct sl_log_file *l, struct sl_db *db, const char *topic,
 	struct sl_part ret[SL_PARTITIONS_MAX], int *ret_n, struct sl_err *err);
@@ -49,7 +63,8 @@ enum sl_status sl_log_file_read(struct sl_db *db, const char *topic, struct sl_p
 	struct sl_batch_builder *b, struct sl_err *err);
 void sl_log_file_wake(struct sl_log_file *l);
 
-enum sl_status sl_sqlite_consumer_open(void *self, const char *group, const char *topic, void **ret, struct sl_err *err);
+enum sl_status sl_sqlite_consumer_open(
+	void *self, const char *group, const char *topic, void **ret, struct sl_err *err);
 void sl_sqlite_consumer_close(void *consumer);
 enum sl_status sl_sqlite_poll(void *consumer, int max, int64_t deadline_us, struct sl_batch *ret, struct sl_err *err);
 enum sl_status sl_sqlite_commit(void *consumer, struct sl_err *err);

@@ -14,7 +14,7 @@ enum { MEMBERS_MAX = 256, RENEW_MS = SL_MEMBER_MS / 3, ID = 33 };
 
 struct assigned {
 	struct sl_part part;
-	bool mine, lost;           /* lost: a commit found that it was taken */
+	bool mine, lost; /* lost: a commit found that it was taken */
 	int64_t cursor, committed; /* last polled; last committed */
 };
 
@@ -28,8 +28,8 @@ struct consumer {
 	char group[SL_MESSAGE_KEY], topic[SL_TOPIC], id[ID];
 	struct assigned at[SL_PARTITIONS_MAX];
 	int nparts, nmine, share, nmembers; /* as the last balance found them */
-	int next;                           /* where a poll begins, so that no partition waits behind another */
-	int64_t renew_ms;                   /* wall time of the next balance at the latest */
+	int next; /* where a poll begins, so that no partition waits behind another */
+	int64_t renew_ms; /* wall time of the next balance at the latest */
 };
 
 static bool is_dead(const struct consumer *c, const struct member *m)
@@ -42,8 +42,8 @@ static bool is_dead(const struct consumer *c, const struct member *m)
 	return !fcntl(c->l->life_fd, F_OFD_GETLK, &f) && f.l_type == F_UNLCK;
 }
 
-static enum sl_status read_members(struct consumer *c, struct sl_db *db, struct member ret[MEMBERS_MAX], int *ret_n,
-	struct sl_err *err)
+static enum sl_status read_members(
+	struct consumer *c, struct sl_db *db, struct member ret[MEMBERS_MAX], int *ret_n, struct sl_err *err)
 {
 	sqlite3_stmt *q = sl_db_ask(db, Q_MEMBERS, "ss", c->group, c->topic);
 	bool row;
@@ -103,7 +103,8 @@ static enum sl_status take_rank(struct consumer *c, struct sl_db *db, int *ret_r
 	return s;
 }
 
-static enum sl_status own(struct consumer *c, struct sl_db *db, struct assigned *a, const char *owner, struct sl_err *err)
+static enum sl_status own(
+	struct consumer *c, struct sl_db *db, struct assigned *a, const char *owner, struct sl_err *err)
 {
 	enum sl_status s = SL_OK;
 	if (!*owner)
@@ -129,7 +130,8 @@ static enum sl_status take_share(struct consumer *c, struct sl_db *db, struct sl
 		if (s == SL_OK && is_mine && !a->mine)
 			s = own(c, db, a, owner[i], err);
 		else
-			c->nmine += a->mine = is_mine; /* taken while this member slept: its messages come again there */
+			c->nmine += a->mine =
+				is_mine; /* taken while this member slept: its messages come again there */
 	}
 	for (int i = 0; i < c->nparts && s == SL_OK && c->nmine < c->share; i++)
 		if (!*owner[i])
@@ -188,7 +190,8 @@ static enum sl_status needs_balance(struct consumer *c, struct sl_db *db, bool *
 	return s;
 }
 
-static enum sl_status read_mine(struct consumer *c, struct sl_db *db, int max, struct sl_batch_builder *b, struct sl_err *err)
+static enum sl_status read_mine(
+	struct consumer *c, struct sl_db *db, int max, struct sl_batch_builder *b, struct sl_err *err)
 {
 	enum sl_status s = SL_OK;
 	for (int i = 0; i < c->nparts && s == SL_OK && b->n < max; i++) {
@@ -267,8 +270,8 @@ enum sl_status sl_sqlite_poll(void *consumer, int max, int64_t deadline_us, stru
 static enum sl_status commit_job(struct sl_db *db, void *arg, struct sl_err *err)
 {
 	struct consumer *c = arg;
-	enum sl_status s = sl_db_run(db,
-		sl_db_ask(db, Q_MEMBER_RENEW, "sssi", c->group, c->topic, c->id, sl_now_ms() + SL_MEMBER_MS), err);
+	enum sl_status s = sl_db_run(
+		db, sl_db_ask(db, Q_MEMBER_RENEW, "sssi", c->group, c->topic, c->id, sl_now_ms() + SL_MEMBER_MS), err);
 	for (int i = 0; i < c->nparts && s == SL_OK; i++) {
 		struct assigned *a = &c->at[i];
 		char owner[ID];
@@ -302,8 +305,9 @@ enum sl_status sl_sqlite_commit(void *consumer, struct sl_err *err)
 	if (!lost)
 		return s;
 	c->renew_ms = 0;
-	return sl_fail(err, SL_CONFLICT, "group %s: %d of %d partitions of %s went to another member; their messages come again",
-		c->group, lost, c->nparts, c->topic);
+	return sl_fail(err, SL_CONFLICT,
+		"group %s: %d of %d partitions of %s went to another member; their messages come again", c->group, lost,
+		c->nparts, c->topic);
 }
 
 enum sl_status sl_sqlite_seek(void *consumer, int partition, int64_t position, struct sl_err *err)
@@ -314,15 +318,16 @@ enum sl_status sl_sqlite_seek(void *consumer, int partition, int64_t position, s
 			c->at[i].cursor = position;
 			return SL_OK;
 		}
-	return sl_fail(err, SL_CONFLICT, "group %s: partition %d of %s is not this member's", c->group, partition, c->topic);
+	return sl_fail(
+		err, SL_CONFLICT, "group %s: partition %d of %s is not this member's", c->group, partition, c->topic);
 }
 
 enum sl_status sl_sqlite_consumer_open(void *self, const char *group, const char *topic, void **ret, struct sl_err *err)
 {
 	struct consumer *c = SL_NEW(struct consumer);
 	c->l = self;
-	strcpy(c->group, group);
-	strcpy(c->topic, topic);
+	SL_COPY(c->group, group);
+	SL_COPY(c->topic, topic);
 	sl_random_id(c->id);
 	enum sl_status s = balance(c, err);
 	if (s == SL_OK)

@@ -13,7 +13,7 @@ struct sl_openset;
 struct sl_bits;
 
 struct sl_openset *sl_openset_new(void);
-void sl_openset_free(struct sl_openset *o);  /* NULL is fine */
+void sl_openset_free(struct sl_openset *o); /* NULL is fine */
 void sl_openset_clear(struct sl_openset *o); /* no reviews, no voters */
 
 /* The review has `votes` votes (adds or moves it); votes -1: it is open no more. */
@@ -27,7 +27,7 @@ void sl_openset_mark(struct sl_bits *b, int64_t review, bool past);
 
 /* Walks from most votes to none, oldest first, leaving out what is marked in `past`. */
 struct sl_openset_at {
-	int votes;     /* begin with SL_CAP_MAX */
+	int votes; /* begin with SL_CAP_MAX */
 	int64_t after; /* begin with -1 */
 };
 bool sl_openset_next(struct sl_openset *o, const struct sl_bits *past, struct sl_openset_at *at, int64_t *ret);

@@ -16,15 +16,18 @@ static const char *const query[Q_REVIEWS_COUNT] = {
 			   " ON CONFLICT DO UPDATE SET position = ?3",
 	[Q_BY_KEY] = ROW "WHERE r.key = ?1",
 	[Q_BY_SEQ] = ROW "WHERE r.seq = ?1",
-	[Q_STATUS] = "SELECT s.seq, s.state, s.votes, s.held, s.cap FROM review r JOIN status s ON s.seq = r.seq WHERE r.key = ?1",
+	[Q_STATUS] =
+		"SELECT s.seq, s.state, s.votes, s.held, s.cap FROM review r JOIN status s ON s.seq = r.seq WHERE r.key = ?1",
 	[Q_STATUS_SET] = "UPDATE status SET state = ?2, choice = ?3, by_expert = ?4, votes = ?5, agree = ?6, held = ?7,"
 			 " decided = ?8 WHERE seq = ?1",
 	[Q_LINES] = "SELECT " LINE " FROM line l WHERE l.review = ?1 ORDER BY l.seq",
-	[Q_LINE_ADD] = "INSERT INTO line (review, voter, id, choice, expert, time, undo) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+	[Q_LINE_ADD] =
+		"INSERT INTO line (review, voter, id, choice, expert, time, undo) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
 	[Q_VOTE_ADD] = "INSERT INTO vote (voter, review) VALUES (?1, ?2)",
 	[Q_VOTE_DROP] = "DELETE FROM vote WHERE voter = ?1 AND review = ?2",
-	[Q_VOTER_ADD] = "INSERT INTO voter (voter, votes, decided, agreed) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET"
-			" votes = votes + ?2, decided = decided + ?3, agreed = agreed + ?4",
+	[Q_VOTER_ADD] =
+		"INSERT INTO voter (voter, votes, decided, agreed) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET"
+		" votes = votes + ?2, decided = decided + ?3, agreed = agreed + ?4",
 	[Q_VOTER] = "SELECT votes, decided, agreed FROM voter WHERE voter = ?1",
 	[Q_TOTAL] = "SELECT open, tie, decided, votes FROM total",
 	[Q_TOTAL_ADD] = "UPDATE total SET open = open + ?1, tie = tie + ?2, decided = decided + ?3, votes = votes + ?4",
@@ -35,10 +38,12 @@ static const char *const query[Q_REVIEWS_COUNT] = {
 	[Q_OUT_COUNT] = "SELECT count(*) FROM outbox",
 	[Q_SCAN_ALL] = "SELECT key FROM review WHERE key > ?2 ORDER BY key LIMIT ?3",
 	/* Most reviews are open or decided: a walk by key finds a page of them soon. Ties are few. */
-	[Q_SCAN_STATE] = "SELECT r.key FROM review r CROSS JOIN status s ON s.seq = r.seq WHERE r.key > ?2 AND +s.state = ?1"
-			 " ORDER BY r.key LIMIT ?3",
-	[Q_SCAN_TIE] = "SELECT r.key FROM status s CROSS JOIN review r ON s.seq = r.seq WHERE s.state = 1 AND r.key > ?2"
-		       " ORDER BY r.key LIMIT ?3",
+	[Q_SCAN_STATE] =
+		"SELECT r.key FROM review r CROSS JOIN status s ON s.seq = r.seq WHERE r.key > ?2 AND +s.state = ?1"
+		" ORDER BY r.key LIMIT ?3",
+	[Q_SCAN_TIE] =
+		"SELECT r.key FROM status s CROSS JOIN review r ON s.seq = r.seq WHERE s.state = 1 AND r.key > ?2"
+		" ORDER BY r.key LIMIT ?3",
 	[Q_LOG] = "SELECT " LINE ", l.seq, r.key FROM line l JOIN review r ON r.seq = l.review WHERE l.seq > ?1"
 		  " ORDER BY l.seq LIMIT ?2",
 	[Q_LEASE] = "SELECT 1 FROM lease WHERE voter = ?1 AND review = ?2",
@@ -116,13 +121,14 @@ static void parse_candidates(const char *s, struct sl_review *ret)
 	}
 }
 
-enum sl_status sl_reviews_file_read(struct sl_db *db, sqlite3_stmt *q, struct sl_review *ret, int64_t *ret_seq,
-	bool *ret_found, struct sl_err *err)
+enum sl_status sl_reviews_file_read(
+	struct sl_db *db, sqlite3_stmt *q, struct sl_review *ret, int64_t *ret_seq, bool *ret_found, struct sl_err *err)
 {
 	enum sl_status s = sl_db_row(db, q, ret_found, err);
 	if (s != SL_OK || !*ret_found)
 		return s;
-	*ret = (struct sl_review){.opened_ms = sqlite3_column_int64(q, 2), .time_ms = sqlite3_column_int64(q, 3),
+	*ret = (struct sl_review){.opened_ms = sqlite3_column_int64(q, 2),
+		.time_ms = sqlite3_column_int64(q, 3),
 		.cap = sqlite3_column_int(q, 7)};
 	if (ret_seq)
 		*ret_seq = sqlite3_column_int64(q, 0);
@@ -149,8 +155,8 @@ void sl_reviews_file_line(sqlite3_stmt *q, int column, struct sl_vote_line *ret)
 	ret->undo = sqlite3_column_int(q, column + 5) != 0;
 }
 
-enum sl_status sl_reviews_file_lines(struct sl_db *db, int64_t seq, struct sl_vote_line **ret, int *ret_n,
-	struct sl_err *err)
+enum sl_status sl_reviews_file_lines(
+	struct sl_db *db, int64_t seq, struct sl_vote_line **ret, int *ret_n, struct sl_err *err)
 {
 	enum sl_status s;
 	bool row;
@@ -174,14 +180,15 @@ struct add {
 	const struct sl_origin *from;
 };
 
-static enum sl_status add_one(struct sl_db *db, const struct add *a, const struct sl_review *r, int64_t *added,
-	struct sl_err *err)
+static enum sl_status add_one(
+	struct sl_db *db, const struct add *a, const struct sl_review *r, int64_t *added, struct sl_err *err)
 {
 	char candidates[SL_CANDIDATES * 32];
 	print_candidates(r, candidates, sizeof(candidates));
 	int64_t cap = r->cap ? r->cap : a->f->cap;
 	enum sl_status s = sl_db_run(db,
-		sl_db_ask(db, Q_ADD, "siisssis", r->key, sl_now_ms(), r->time_ms, r->frame, r->device, r->bundle, cap, candidates),
+		sl_db_ask(db, Q_ADD, "siisssis", r->key, sl_now_ms(), r->time_ms, r->frame, r->device, r->bundle, cap,
+			candidates),
 		err);
 	if (s != SL_OK || !sqlite3_changes(db->h))
 		return s;
@@ -196,7 +203,8 @@ static enum sl_status add_job(struct sl_db *db, void *arg, struct sl_err *err)
 	int64_t done = -1, added = 0, none = 0;
 	enum sl_status s = SL_OK;
 	if (from)
-		s = sl_db_int(db, sl_db_ask(db, Q_POSITION, "si", from->group, (int64_t)from->partition), -1, &done, err);
+		s = sl_db_int(
+			db, sl_db_ask(db, Q_POSITION, "si", from->group, (int64_t)from->partition), -1, &done, err);
 	if (s != SL_OK || (from && from->position <= done))
 		return s;
 	for (int i = 0; i < a->n && s == SL_OK; i++)
@@ -204,11 +212,14 @@ static enum sl_status add_job(struct sl_db *db, void *arg, struct sl_err *err)
 	if (s == SL_OK && added)
 		s = sl_db_run(db, sl_db_ask(db, Q_TOTAL_ADD, "iiii", added, none, none, none), err);
 	if (s == SL_OK && from)
-		s = sl_db_run(db, sl_db_ask(db, Q_POSITION_SET, "sii", from->group, (int64_t)from->partition, from->position), err);
+		s = sl_db_run(db,
+			sl_db_ask(db, Q_POSITION_SET, "sii", from->group, (int64_t)from->partition, from->position),
+			err);
 	return s;
 }
 
-static enum sl_status add(void *self, const struct sl_review *r, int n, const struct sl_origin *from, struct sl_err *err)
+static enum sl_status add(
+	void *self, const struct sl_review *r, int n, const struct sl_origin *from, struct sl_err *err)
 {
 	struct add a = {self, r, n, from};
 	return sl_writer_run(a.f->writer, add_job, &a, SL_FOREVER, err);
@@ -249,8 +260,8 @@ static enum sl_status read_review(struct sl_db *db, const char *key, struct sl_r
 	return s;
 }
 
-static enum sl_status get(void *self, const char *key, struct sl_review *ret, struct sl_vote *votes, int *ret_nvotes,
-	struct sl_err *err)
+static enum sl_status get(
+	void *self, const char *key, struct sl_review *ret, struct sl_vote *votes, int *ret_nvotes, struct sl_err *err)
 {
 	struct sl_reviews_file *f = self;
 	return READ(f, db, read_review(db, key, ret, votes, ret_nvotes, err));
@@ -265,12 +276,13 @@ static enum sl_status read_keys(struct sl_db *db, sqlite3_stmt *q, char (*ret)[S
 	return s;
 }
 
-static enum sl_status scan(void *self, int state, const char *after, int max, char (*ret)[SL_KEY], int *ret_n,
-	struct sl_err *err)
+static enum sl_status scan(
+	void *self, int state, const char *after, int max, char (*ret)[SL_KEY], int *ret_n, struct sl_err *err)
 {
 	struct sl_reviews_file *f = self;
 	int which = state < 0 ? Q_SCAN_ALL : state == SL_REVIEW_TIE ? Q_SCAN_TIE : Q_SCAN_STATE;
-	return READ(f, db, read_keys(db, sl_db_ask(db, which, "isi", (int64_t)state, after, (int64_t)max), ret, ret_n, err));
+	return READ(f, db,
+		read_keys(db, sl_db_ask(db, which, "isi", (int64_t)state, after, (int64_t)max), ret, ret_n, err));
 }
 
 static enum sl_status read_outbox(struct sl_db *db, int max, struct sl_review *ret, int *ret_n, struct sl_err *err)
@@ -279,8 +291,8 @@ static enum sl_status read_outbox(struct sl_db *db, int max, struct sl_review *r
 	bool row, found;
 	enum sl_status s;
 	while ((s = sl_db_row(db, q, &row, err)) == SL_OK && row) {
-		s = sl_reviews_file_read(db, sl_db_ask(db, Q_BY_SEQ, "i", (int64_t)sqlite3_column_int64(q, 0)), &ret[*ret_n], NULL,
-			&found, err);
+		s = sl_reviews_file_read(db, sl_db_ask(db, Q_BY_SEQ, "i", (int64_t)sqlite3_column_int64(q, 0)),
+			&ret[*ret_n], NULL, &found, err);
 		if (s != SL_OK)
 			break;
 		*ret_n += found;
@@ -315,8 +327,8 @@ static enum sl_status sent(void *self, char (*keys)[SL_KEY], int n, struct sl_er
 	return sl_writer_run(f->writer, sent_job, &a, SL_FOREVER, err);
 }
 
-static enum sl_status read_log(struct sl_db *db, int64_t after, int max, struct sl_vote_line *ret, int *ret_n,
-	struct sl_err *err)
+static enum sl_status read_log(
+	struct sl_db *db, int64_t after, int max, struct sl_vote_line *ret, int *ret_n, struct sl_err *err)
 {
 	sqlite3_stmt *q = sl_db_ask(db, Q_LOG, "ii", after, (int64_t)max);
 	bool row;
@@ -330,8 +342,8 @@ static enum sl_status read_log(struct sl_db *db, int64_t after, int max, struct 
 	return s;
 }
 
-static enum sl_status votes(void *self, int64_t after_seq, int max, struct sl_vote_line *ret, int *ret_n,
-	struct sl_err *err)
+static enum sl_status votes(
+	void *self, int64_t after_seq, int max, struct sl_vote_line *ret, int *ret_n, struct sl_err *err)
 {
 	struct sl_reviews_file *f = self;
 	return READ(f, db, read_log(db, after_seq, max, ret, ret_n, err));
@@ -344,8 +356,10 @@ static enum sl_status read_stats(struct sl_db *db, struct sl_review_stats *ret, 
 	sqlite3_stmt *q = sl_db_ask(db, Q_TOTAL, "");
 	enum sl_status s = sl_db_row(db, q, &row, err);
 	if (s == SL_OK && row) {
-		st = (struct sl_review_stats){.open = sqlite3_column_int64(q, 0), .tie = sqlite3_column_int64(q, 1),
-			.decided = sqlite3_column_int64(q, 2), .votes = sqlite3_column_int64(q, 3)};
+		st = (struct sl_review_stats){.open = sqlite3_column_int64(q, 0),
+			.tie = sqlite3_column_int64(q, 1),
+			.decided = sqlite3_column_int64(q, 2),
+			.votes = sqlite3_column_int64(q, 3)};
 		sqlite3_reset(q);
 	}
 	if (s == SL_OK)
@@ -375,8 +389,8 @@ static enum sl_status read_voter(struct sl_db *db, const char *voter, int64_t re
 	return s;
 }
 
-static enum sl_status voter(void *self, const char *voter, int64_t *ret_votes, int64_t *ret_decided, int64_t *ret_agreed,
-	struct sl_err *err)
+static enum sl_status voter(void *self, const char *voter, int64_t *ret_votes, int64_t *ret_decided,
+	int64_t *ret_agreed, struct sl_err *err)
 {
 	struct sl_reviews_file *f = self;
 	int64_t count[3];

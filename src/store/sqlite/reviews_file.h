@@ -13,11 +13,48 @@
 #include "store/sqlite/writer.h"
 
 enum sl_reviews_query {
-	Q_ADD, Q_ADD_STATUS, Q_POSITION, Q_POSITION_SET, Q_BY_KEY, Q_BY_SEQ, Q_STATUS, Q_STATUS_SET, Q_LINES, Q_LINE_ADD,
-	Q_VOTE_ADD, Q_VOTE_DROP, Q_VOTER_ADD, Q_VOTER, Q_TOTAL, Q_TOTAL_ADD, Q_OUT_ADD, Q_OUT, Q_OUT_DROP, Q_OUT_COUNT,
-	Q_SCAN_ALL, Q_SCAN_STATE, Q_SCAN_TIE, Q_LOG, Q_LEASE, Q_LEASE_ADD, Q_LEASE_RENEW, Q_LEASE_DROP, Q_LEASE_CLEAR,
-	Q_LEASE_STALE, Q_LEASES_OF, Q_LEASES_LIVE, Q_LEASES_EXPIRED, Q_HOLD, Q_LET_GO, Q_OPEN, Q_NEW, Q_FEED, Q_VOTED,
-	Q_LAST_LINE, Q_LAST_REVIEW, Q_REVIEWS_COUNT
+	Q_ADD,
+	Q_ADD_STATUS,
+	Q_POSITION,
+	Q_POSITION_SET,
+	Q_BY_KEY,
+	Q_BY_SEQ,
+	Q_STATUS,
+	Q_STATUS_SET,
+	Q_LINES,
+	Q_LINE_ADD,
+	Q_VOTE_ADD,
+	Q_VOTE_DROP,
+	Q_VOTER_ADD,
+	Q_VOTER,
+	Q_TOTAL,
+	Q_TOTAL_ADD,
+	Q_OUT_ADD,
+	Q_OUT,
+	Q_OUT_DROP,
+	Q_OUT_COUNT,
+	Q_SCAN_ALL,
+	Q_SCAN_STATE,
+	Q_SCAN_TIE,
+	Q_LOG,
+	Q_LEASE,
+	Q_LEASE_ADD,
+	Q_LEASE_RENEW,
+	Q_LEASE_DROP,
+	Q_LEASE_CLEAR,
+	Q_LEASE_STALE,
+	Q_LEASES_OF,
+	Q_LEASES_LIVE,
+	Q_LEASES_EXPIRED,
+	Q_HOLD,
+	Q_LET_GO,
+	Q_OPEN,
+	Q_NEW,
+	Q_FEED,
+	Q_VOTED,
+	Q_LAST_LINE,
+	Q_LAST_REVIEW,
+	Q_REVIEWS_COUNT
 };
 
 struct sl_reviews_file {
@@ -27,7 +64,7 @@ struct sl_reviews_file {
 	int64_t lease_ms;
 	/* The writer's thread alone: */
 	struct sl_openset *open;
-	bool is_loaded;                /* open is as the file was at last_line and last_review */
+	bool is_loaded; /* open is as the file was at last_line and last_review */
 	int64_t last_line, last_review;
 };
 
@@ -40,13 +77,15 @@ struct sl_status_row {
 enum sl_status sl_reviews_file_read(struct sl_db *db, sqlite3_stmt *q, struct sl_review *ret, int64_t *ret_seq,
 	bool *ret_found, struct sl_err *err);
 /* The lines of one review; *ret has room for one more; free(). */
-enum sl_status sl_reviews_file_lines(struct sl_db *db, int64_t seq, struct sl_vote_line **ret, int *ret_n,
-	struct sl_err *err);
-void sl_reviews_file_line(sqlite3_stmt *q, int column, struct sl_vote_line *ret); /* voter, id, choice, expert, time, undo */
+enum sl_status sl_reviews_file_lines(
+	struct sl_db *db, int64_t seq, struct sl_vote_line **ret, int *ret_n, struct sl_err *err);
+void sl_reviews_file_line(
+	sqlite3_stmt *q, int column, struct sl_vote_line *ret); /* voter, id, choice, expert, time, undo */
 
-enum sl_status sl_sqlite_vote(void *self, const char *key, const struct sl_vote *vote, struct sl_verdict *ret,
-	struct sl_err *err);
-enum sl_status sl_sqlite_undo(void *self, const char *key, const char *voter, struct sl_verdict *ret, struct sl_err *err);
-enum sl_status sl_sqlite_lease(void *self, const char *voter, int n, struct sl_review *ret, int *ret_n,
-	struct sl_err *err);
+enum sl_status sl_sqlite_vote(
+	void *self, const char *key, const struct sl_vote *vote, struct sl_verdict *ret, struct sl_err *err);
+enum sl_status sl_sqlite_undo(
+	void *self, const char *key, const char *voter, struct sl_verdict *ret, struct sl_err *err);
+enum sl_status sl_sqlite_lease(
+	void *self, const char *voter, int n, struct sl_review *ret, int *ret_n, struct sl_err *err);
 enum sl_status sl_sqlite_expire(void *self, int *ret_n, struct sl_err *err);

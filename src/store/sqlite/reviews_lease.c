@@ -4,7 +4,6 @@
 
 enum { EXPIRE_AT_ONCE = 1000 };
 
-
 static enum sl_status load(struct sl_reviews_file *f, struct sl_db *db, struct sl_err *err)
 {
 	bool row;
@@ -50,8 +49,8 @@ static enum sl_status follow(struct sl_reviews_file *f, struct sl_db *db, struct
 }
 
 /* The voter's bits, read from the file the first time. */
-static enum sl_status past_of(struct sl_reviews_file *f, struct sl_db *db, const char *voter, struct sl_bits **ret,
-	struct sl_err *err)
+static enum sl_status past_of(
+	struct sl_reviews_file *f, struct sl_db *db, const char *voter, struct sl_bits **ret, struct sl_err *err)
 {
 	*ret = sl_openset_voter(f->open, voter);
 	if (*ret)
@@ -162,7 +161,8 @@ static enum sl_status lease_job(struct sl_db *db, void *arg, struct sl_err *err)
 	return s;
 }
 
-enum sl_status sl_sqlite_lease(void *self, const char *voter, int n, struct sl_review *ret, int *ret_n, struct sl_err *err)
+enum sl_status sl_sqlite_lease(
+	void *self, const char *voter, int n, struct sl_review *ret, int *ret_n, struct sl_err *err)
 {
 	struct lease l = {.f = self, .voter = voter, .n = n, .ret = ret};
 	enum sl_status s = sl_writer_run(l.f->writer, lease_job, &l, SL_FOREVER, err);

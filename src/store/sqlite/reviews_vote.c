@@ -38,8 +38,8 @@ static enum sl_status drop_leases(struct sl_db *db, const char *voter, struct sl
 	return s;
 }
 
-static enum sl_status count_voter(struct sl_db *db, const char *voter, int64_t votes, int64_t decided, int64_t agreed,
-	struct sl_err *err)
+static enum sl_status count_voter(
+	struct sl_db *db, const char *voter, int64_t votes, int64_t decided, int64_t agreed, struct sl_err *err)
 {
 	return sl_db_run(db, sl_db_ask(db, Q_VOTER_ADD, "siii", voter, votes, decided, agreed), err);
 }
@@ -70,11 +70,12 @@ static enum sl_status write_status(struct sl_db *db, struct sl_status_row *st, c
 	int64_t delta[3] = {0};
 	delta[st->state]--;
 	delta[v->state]++;
-	return s == SL_OK ? sl_db_run(db, sl_db_ask(db, Q_TOTAL_ADD, "iiii", delta[0], delta[1], delta[2], votes), err) : s;
+	return s == SL_OK ? sl_db_run(db, sl_db_ask(db, Q_TOTAL_ADD, "iiii", delta[0], delta[1], delta[2], votes), err)
+			  : s;
 }
 
-static enum sl_status write_line(struct sl_db *db, struct change *c, struct sl_status_row *st, struct sl_vote_line *line,
-	int n, struct sl_err *err)
+static enum sl_status write_line(struct sl_db *db, struct change *c, struct sl_status_row *st,
+	struct sl_vote_line *line, int n, struct sl_err *err)
 {
 	const struct sl_vote_line *l = &line[n];
 	int64_t delta = l->undo ? -1 : 1;
@@ -111,7 +112,8 @@ static enum sl_status change_job(struct sl_db *db, void *arg, struct sl_err *err
 	else if (s == SL_OK)
 		s = sl_lines_undo(line, n, st.cap, c->voter, &c->verdict, err);
 	if (s == SL_OK && again)
-		return sl_fail(err, SL_EXISTS, "vote %s is counted already", c->vote->id); /* undoes drop_leases; see below */
+		return sl_fail(
+			err, SL_EXISTS, "vote %s is counted already", c->vote->id); /* undoes drop_leases; see below */
 	return s == SL_OK ? write_line(db, c, &st, line, n, err) : s;
 }
 
@@ -124,14 +126,15 @@ static enum sl_status change(struct change *c, struct sl_verdict *ret, struct sl
 	return SL_OK; /* EXISTS: the same vote again changes nothing and has the same answer */
 }
 
-enum sl_status sl_sqlite_vote(void *self, const char *key, const struct sl_vote *vote, struct sl_verdict *ret,
-	struct sl_err *err)
+enum sl_status sl_sqlite_vote(
+	void *self, const char *key, const struct sl_vote *vote, struct sl_verdict *ret, struct sl_err *err)
 {
 	struct change c = {.f = self, .key = key, .vote = vote, .voter = vote->voter};
 	return change(&c, ret, err);
 }
 
-enum sl_status sl_sqlite_undo(void *self, const char *key, const char *voter, struct sl_verdict *ret, struct sl_err *err)
+enum sl_status sl_sqlite_undo(
+	void *self, const char *key, const char *voter, struct sl_verdict *ret, struct sl_err *err)
 {
 	struct change c = {.f = self, .key = key, .voter = voter};
 	return change(&c, ret, err);

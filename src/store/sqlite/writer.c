@@ -172,7 +172,8 @@ enum sl_status sl_writer_run(struct sl_writer *w, sl_write_fn fn, void *arg, int
 		bool late = !sl_cond_wait_until(&j.done, &w->lock, j.state == TAKEN ? SL_FOREVER : deadline_us);
 		if (late && j.state == WAITING) {
 			unlink_job(w, &j);
-			j.status = sl_fail(&j.err, SL_TIMEOUT, "%s: the deadline passed before the write began", w->db->path);
+			j.status = sl_fail(
+				&j.err, SL_TIMEOUT, "%s: the deadline passed before the write began", w->db->path);
 			break;
 		}
 	}

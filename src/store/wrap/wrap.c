@@ -13,8 +13,8 @@ static enum sl_status trace_enter(struct sl_hook *h, struct sl_call *c, struct s
 
 static enum sl_status trace_leave(struct sl_hook *h, struct sl_call *c, enum sl_status s, struct sl_err *err)
 {
-	sl_log(SL_DEBUG, "store", "call", SL_S("store", c->store), SL_S("call", c->name), SL_S("status", sl_status_name(s)),
-		SL_I("us", sl_mono_us() - c->start_us));
+	sl_log(SL_DEBUG, "store", "call", SL_S("store", c->store), SL_S("call", c->name),
+		SL_S("status", sl_status_name(s)), SL_I("us", sl_mono_us() - c->start_us));
 	return s;
 }
 
@@ -80,7 +80,8 @@ static enum sl_status fault_new(struct sl_url *u, struct sl_hook **ret, struct s
 {
 	int64_t every = 10;
 	enum sl_status fail = SL_TIMEOUT, s = sl_url_int(u, "every", 1, INT64_MAX, &every, err);
-	const char *when = sl_url_option(u, "when"), *status = sl_url_option(u, "status"), *calls = sl_url_option(u, "calls");
+	const char *when = sl_url_option(u, "when"), *status = sl_url_option(u, "status"),
+		   *calls = sl_url_option(u, "calls");
 	if (s == SL_OK && when && strcmp(when, "before") && strcmp(when, "after"))
 		s = sl_fail(err, SL_USAGE, "fault+: when is '%s'; use before or after", when);
 	if (s == SL_OK && status)
@@ -102,7 +103,8 @@ enum sl_status sl_hook_new(const char *name, struct sl_url *url, struct sl_hook 
 	if (!strcmp(name, "fault"))
 		return fault_new(url, ret, err);
 	if (strcmp(name, "trace"))
-		return sl_fail(err, SL_USAGE, "store URL '%s': no prefix is called '%s+'; use trace+ or fault+", url->text, name);
+		return sl_fail(err, SL_USAGE, "store URL '%s': no prefix is called '%s+'; use trace+ or fault+",
+			url->text, name);
 	*ret = SL_NEW(struct sl_hook);
 	**ret = (struct sl_hook){trace_enter, trace_leave, trace_free};
 	return SL_OK;

@@ -34,8 +34,8 @@ static enum sl_status get(void *self, const char *const *keys, int n, struct sl_
 	return CALL("get", w->in.ops->get(w->in.self, keys, n, ret, err), drop(ret, n));
 }
 
-static enum sl_status scan(void *self, const char *prefix, const char *after, int max, char (*ret)[SL_KEY], int *ret_n,
-	struct sl_err *err)
+static enum sl_status scan(
+	void *self, const char *prefix, const char *after, int max, char (*ret)[SL_KEY], int *ret_n, struct sl_err *err)
 {
 	struct wrap *w = self;
 	return CALL("scan", w->in.ops->scan(w->in.self, prefix, after, max, ret, ret_n, err), *ret_n = 0);

@@ -27,8 +27,8 @@ static enum sl_status consumer_open(void *self, const char *group, const char *t
 {
 	struct wrap *w = self;
 	void *inner = NULL;
-	enum sl_status s =
-		CALL("consumer_open", w->ops->consumer_open(w->self, group, topic, &inner, err), w->ops->consumer_close(inner));
+	enum sl_status s = CALL("consumer_open", w->ops->consumer_open(w->self, group, topic, &inner, err),
+		w->ops->consumer_close(inner));
 	if (s != SL_OK)
 		return s;
 	struct wrap *c = SL_NEW(struct wrap);

@@ -17,7 +17,8 @@ static void close_reviews(void *self)
 	free(w);
 }
 
-static enum sl_status add(void *self, const struct sl_review *r, int n, const struct sl_origin *from, struct sl_err *err)
+static enum sl_status add(
+	void *self, const struct sl_review *r, int n, const struct sl_origin *from, struct sl_err *err)
 {
 	struct wrap *w = self;
 	return CALL(add, r, n, from, err);
@@ -35,8 +36,8 @@ static enum sl_status lease(void *self, const char *voter, int n, struct sl_revi
 	return CALL(lease, voter, n, ret, ret_n, err);
 }
 
-static enum sl_status vote(void *self, const char *key, const struct sl_vote *vote, struct sl_verdict *ret,
-	struct sl_err *err)
+static enum sl_status vote(
+	void *self, const char *key, const struct sl_vote *vote, struct sl_verdict *ret, struct sl_err *err)
 {
 	struct wrap *w = self;
 	return CALL(vote, key, vote, ret, err);
@@ -54,15 +55,15 @@ static enum sl_status expire(void *self, int *ret_n, struct sl_err *err)
 	return CALL(expire, ret_n, err);
 }
 
-static enum sl_status get(void *self, const char *key, struct sl_review *ret, struct sl_vote *votes, int *ret_nvotes,
-	struct sl_err *err)
+static enum sl_status get(
+	void *self, const char *key, struct sl_review *ret, struct sl_vote *votes, int *ret_nvotes, struct sl_err *err)
 {
 	struct wrap *w = self;
 	return CALL(get, key, ret, votes, ret_nvotes, err);
 }
 
-static enum sl_status scan(void *self, int state, const char *after, int max, char (*ret)[SL_KEY], int *ret_n,
-	struct sl_err *err)
+static enum sl_status scan(
+	void *self, int state, const char *after, int max, char (*ret)[SL_KEY], int *ret_n, struct sl_err *err)
 {
 	struct wrap *w = self;
 	return CALL(scan, state, after, max, ret, ret_n, err);
@@ -80,8 +81,8 @@ static enum sl_status sent(void *self, char (*keys)[SL_KEY], int n, struct sl_er
 	return CALL(sent, keys, n, err);
 }
 
-static enum sl_status votes(void *self, int64_t after_seq, int max, struct sl_vote_line *ret, int *ret_n,
-	struct sl_err *err)
+static enum sl_status votes(
+	void *self, int64_t after_seq, int max, struct sl_vote_line *ret, int *ret_n, struct sl_err *err)
 {
 	struct wrap *w = self;
 	return CALL(votes, after_seq, max, ret, ret_n, err);
@@ -93,8 +94,8 @@ static enum sl_status stats(void *self, struct sl_review_stats *ret, struct sl_e
 	return CALL(stats, ret, err);
 }
 
-static enum sl_status voter(void *self, const char *voter, int64_t *ret_votes, int64_t *ret_decided, int64_t *ret_agreed,
-	struct sl_err *err)
+static enum sl_status voter(void *self, const char *voter, int64_t *ret_votes, int64_t *ret_decided,
+	int64_t *ret_agreed, struct sl_err *err)
 {
 	struct wrap *w = self;
 	return CALL(voter, voter, ret_votes, ret_decided, ret_agreed, err);
