@@ -67,8 +67,8 @@ static void report(struct probe *p)
 	int n = SL_MIN(p->n, SAMPLES);
 	qsort(p->us, (size_t)n, sizeof(*p->us), by_value);
 	printf("%-34s %8d %10.0f %9.2f %9.2f %9.2f\n", p->name, p->callers,
-		(double)p->n / ((double)(p->ended_us - p->started_us) / 1e6), p->us[n / 2] / 1e3, p->us[(int64_t)n * 99 / 100] / 1e3,
-		p->us[n - 1] / 1e3);
+		(double)p->n / ((double)(p->ended_us - p->started_us) / 1e6), p->us[n / 2] / 1e3,
+		p->us[(int64_t)n * 99 / 100] / 1e3, p->us[n - 1] / 1e3);
 	fflush(stdout);
 }
 
@@ -271,7 +271,8 @@ static void measure_reviews(void)
 	struct sl_err err;
 	struct sl_review_stats rs;
 	must(sl_reviews_stats(st.reviews, &rs, &err), &err);
-	printf("# reviews: %lld open, %lld decided, %lld votes\n", (long long)rs.open, (long long)rs.decided, (long long)rs.votes);
+	printf("# reviews: %lld open, %lld decided, %lld votes\n", (long long)rs.open, (long long)rs.decided,
+		(long long)rs.votes);
 	vote_past_thousands();
 	struct probe past = {.name = "lease of a voter past 20,000", .callers = 1, .call = lease};
 	measure(&past, 1);

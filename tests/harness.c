@@ -15,6 +15,8 @@ enum { SECONDS = 60, EXIT_FAILED = 1, EXIT_SKIPPED = 77 };
 struct test {
 	const char *group, *name;
 	sl_test_fn fn;
+	void (*fn_with)(const void *arg); /* in place of fn */
+	const void *arg;
 };
 
 static struct test *tests;
@@ -22,10 +24,20 @@ static int n_tests;
 static char dir[256];
 static int report_fd = STDERR_FILENO; /* where a child says why it failed or was skipped */
 
-void sl_test_add(const char *group, const char *name, sl_test_fn fn)
+static void add(struct test t)
 {
 	tests = sl_realloc(tests, (size_t)n_tests + 1, sizeof(*tests));
-	tests[n_tests++] = (struct test){group, name, fn};
+	tests[n_tests++] = t;
+}
+
+void sl_test_add(const char *group, const char *name, sl_test_fn fn)
+{
+	add((struct test){.group = group, .name = name, .fn = fn});
+}
+
+void sl_test_add_with(const char *group, const char *name, void (*fn)(const void *arg), const void *arg)
+{
+	add((struct test){.group = group, .name = name, .fn_with = fn, .arg = arg});
 }
 
 void sl_test_fail(const char *file, int line, const char *fmt, ...)
@@ -77,7 +89,10 @@ static int run_child(const struct test *t, int fd)
 	report_fd = fd;
 	setpgid(0, 0);
 	alarm((unsigned)seconds());
-	t->fn();
+	if (t->fn_with)
+		t->fn_with(t->arg);
+	else
+		t->fn();
 	exit(0); /* not _exit: the leak check runs here */
 }
 

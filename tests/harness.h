@@ -16,6 +16,7 @@
 
 typedef void (*sl_test_fn)(void);
 void sl_test_add(const char *group, const char *name, sl_test_fn fn); /* group and name stay borrowed */
+void sl_test_add_with(const char *group, const char *name, void (*fn)(const void *arg), const void *arg);
 
 #define TEST(group, name) \
 	static void test_##group##_##name(void); \

@@ -58,8 +58,8 @@ struct sl_verdict sl_verdict_of(const struct sl_vote *votes, int n, int cap)
 	struct sl_verdict v = {SL_REVIEW_OPEN, 0, false, 0, 0};
 	for (int i = 0; i < n && v.state != SL_REVIEW_DECIDED; i++) {
 		if (votes[i].expert)
-			return (struct sl_verdict){SL_REVIEW_DECIDED, votes[i].choice, true, t.votes,
-				count_of(&t, votes[i].choice)};
+			return (struct sl_verdict){
+				SL_REVIEW_DECIDED, votes[i].choice, true, t.votes, count_of(&t, votes[i].choice)};
 		if (v.state == SL_REVIEW_TIE)
 			continue; /* full: only an expert counts now */
 		count(&t, votes[i].choice);

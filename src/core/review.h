@@ -23,14 +23,14 @@ enum sl_review_state { SL_REVIEW_OPEN, SL_REVIEW_TIE, SL_REVIEW_DECIDED };
 
 struct sl_vote {
 	char voter[SL_VOTER], id[SL_VOTE_ID];
-	int choice;      /* class index or sl_choice */
+	int choice; /* class index or sl_choice */
 	bool expert;
 	int64_t time_ms;
 };
 
 struct sl_verdict {
 	enum sl_review_state state;
-	int choice;       /* when decided */
+	int choice; /* when decided */
 	bool by_expert;
 	int votes, agree; /* votes counted (at most cap); votes for the choice */
 };

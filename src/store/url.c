@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/url.h"
+#include "base/buf.h"
 #include "base/mem.h"
 #include <ctype.h>
 #include <errno.h>

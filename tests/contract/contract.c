@@ -42,7 +42,12 @@ static const char *dir(void)
 
 const struct sl_backend sl_backends_log[] = {
 	{.name = "mem", .clock = sl_clock_fake, .url = mem, .parted = mem_parted},
-	{.name = "sqlite", .clock = sl_clock_fake, .url = sqlite, .parted = sqlite_parted, .lasts = true, .shared = true},
+	{.name = "sqlite",
+		.clock = sl_clock_fake,
+		.url = sqlite,
+		.parted = sqlite_parted,
+		.lasts = true,
+		.shared = true},
 	{0},
 };
 const struct sl_backend sl_backends_crops[] = {
@@ -61,35 +66,22 @@ const struct sl_backend sl_backends_artifacts[] = {
 	{0},
 };
 
-/* The harness runs functions without arguments: each pair of test and backend has a slot. */
-enum { SLOTS = 256 };
-static struct slot {
+struct suite_case {
 	sl_contract_fn fn;
 	const struct sl_backend *b;
-} slots[SLOTS];
-static int nslots;
+};
 
-#define RUN(n) \
-	static void run_##n(void) \
-	{ \
-		slots[0x##n].fn(slots[0x##n].b); \
-	}
-#define RUN16(h) \
-	RUN(h##0) RUN(h##1) RUN(h##2) RUN(h##3) RUN(h##4) RUN(h##5) RUN(h##6) RUN(h##7) RUN(h##8) RUN(h##9) RUN(h##a) RUN(h##b) \
-	RUN(h##c) RUN(h##d) RUN(h##e) RUN(h##f)
-#define NAME16(h) \
-	run_##h##0, run_##h##1, run_##h##2, run_##h##3, run_##h##4, run_##h##5, run_##h##6, run_##h##7, run_##h##8, run_##h##9, \
-		run_##h##a, run_##h##b, run_##h##c, run_##h##d, run_##h##e, run_##h##f
-RUN16(0) RUN16(1) RUN16(2) RUN16(3) RUN16(4) RUN16(5) RUN16(6) RUN16(7)
-RUN16(8) RUN16(9) RUN16(a) RUN16(b) RUN16(c) RUN16(d) RUN16(e) RUN16(f)
-static const sl_test_fn run[SLOTS] = {NAME16(0), NAME16(1), NAME16(2), NAME16(3), NAME16(4), NAME16(5), NAME16(6), NAME16(7),
-	NAME16(8), NAME16(9), NAME16(a), NAME16(b), NAME16(c), NAME16(d), NAME16(e), NAME16(f)};
+static void run(const void *arg)
+{
+	const struct suite_case *c = arg;
+	c->fn(c->b);
+}
 
 void sl_contract_add(const struct sl_backend *b, const char *contract, const char *name, sl_contract_fn fn)
 {
-	SL_ASSERT(nslots < SLOTS);
-	slots[nslots] = (struct slot){fn, b};
-	sl_test_add(sl_asprintf("%s_%s", contract, b->name), name, run[nslots++]); /* kept to the end */
+	struct suite_case *c = SL_NEW(struct suite_case); /* kept to the end, like the name */
+	*c = (struct suite_case){fn, b};
+	sl_test_add_with(sl_asprintf("%s_%s", contract, b->name), name, run, c);
 }
 
 struct sl_config *sl_test_config(void)

@@ -17,7 +17,7 @@
 
 struct sl_backend {
 	const char *name;
-	bool lasts;  /* what is closed can be opened again */
+	bool lasts; /* what is closed can be opened again */
 	bool shared; /* several processes may open it at once */
 	/* The URL of a store of this test's own; NULL after SKIP. Reopened by the same URL. */
 	const char *(*url)(void);

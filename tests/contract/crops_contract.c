@@ -90,7 +90,8 @@ CONTRACT(crops, bad_input_is_refused)
 	CHECK_STATUS(sl_crops_put(c, "", sl_slice_str("x"), sl_slice_str("{}"), &err), SL_INVALID);
 	CHECK_STATUS(sl_crops_put(c, "k", sl_slice(big, SL_CROP_MAX + 1), sl_slice_str("{}"), &err), SL_TOO_LARGE);
 	CHECK_STATUS(sl_crops_put(c, "k", sl_slice_str("x"), sl_slice(big, SL_CROP_META_MAX + 1), &err), SL_TOO_LARGE);
-	struct sl_crop_put two[] = {{"a", sl_slice_str("x"), sl_slice_str("{}")}, {key, sl_slice_str("x"), sl_slice_str("{}")}};
+	struct sl_crop_put two[] = {
+		{"a", sl_slice_str("x"), sl_slice_str("{}")}, {key, sl_slice_str("x"), sl_slice_str("{}")}};
 	CHECK_STATUS(sl_crops_put_many(c, two, 2, &err), SL_INVALID);
 	CHECK_STATUS(sl_crops_scan(c, "", "", 0, keys, &n, &err), SL_INVALID);
 	int64_t all;

@@ -111,7 +111,8 @@ CONTRACT(log, bad_messages_are_refused_and_store_nothing)
 	char key[SL_MESSAGE_KEY + 1];
 	memset(key, 'k', sizeof(key));
 	key[SL_MESSAGE_KEY] = 0;
-	CHECK_STATUS(sl_log_append(l, "labels", "k", sl_slice(big, SL_MESSAGE_MAX + 1), SL_FOREVER, &err), SL_TOO_LARGE);
+	CHECK_STATUS(
+		sl_log_append(l, "labels", "k", sl_slice(big, SL_MESSAGE_MAX + 1), SL_FOREVER, &err), SL_TOO_LARGE);
 	CHECK_STATUS(sl_log_append(l, "labels", key, sl_slice_str("x"), SL_FOREVER, &err), SL_INVALID);
 	CHECK_STATUS(sl_log_append(l, "", "k", sl_slice_str("x"), SL_FOREVER, &err), SL_INVALID);
 	CHECK_STATUS(sl_log_append(l, "a/b", "k", sl_slice_str("x"), SL_FOREVER, &err), SL_INVALID);

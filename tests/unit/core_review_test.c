@@ -186,7 +186,8 @@ TEST(review, choices_to_text_and_back)
 		CHECK(sl_choice_parse(good[i], 43, &c));
 		CHECK_STR(sl_choice_text(c, buf), good[i]);
 	}
-	static const char *const bad[] = {"", "43", "-1", "+1", "01", "1 ", "1x", "Other", "99999999999999999999", "0x1"};
+	static const char *const bad[] = {
+		"", "43", "-1", "+1", "01", "1 ", "1x", "Other", "99999999999999999999", "0x1"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		int c = 77;
 		CHECK(!sl_choice_parse(bad[i], 43, &c));

@@ -46,7 +46,8 @@ TEST(store_sqlite, a_newer_format_is_refused_with_what_to_do)
 		SL_AUTOFREE char *path = path_of(file[i]);
 		sql(path, "PRAGMA user_version = 99");
 		CHECK_STATUS(open_all(cfg, &s, &err), SL_UNSUPPORTED);
-		CHECK(strstr(err.text, file[i]) && strstr(err.text, "format 99") && strstr(err.text, "update signloop"));
+		CHECK(strstr(err.text, file[i]) && strstr(err.text, "format 99") &&
+			strstr(err.text, "update signloop"));
 		sql(path, "PRAGMA user_version = 1");
 		CHECK_OK(open_all(cfg, &s, &err));
 		sl_stores_close(&s);
@@ -62,8 +63,8 @@ TEST(store_sqlite, another_kind_of_file_is_refused)
 	struct sl_log *l;
 	CHECK_OK(open_all(cfg, &s, &err));
 	sl_stores_close(&s);
-	SL_AUTOFREE char *crops = path_of("crops.db"), *text = path_of("text.db"), *url = sl_asprintf("sqlite:%s", crops),
-			 *text_url = sl_asprintf("sqlite:%s", text);
+	SL_AUTOFREE char *crops = path_of("crops.db"), *text = path_of("text.db"),
+			 *url = sl_asprintf("sqlite:%s", crops), *text_url = sl_asprintf("sqlite:%s", text);
 	CHECK_STATUS(sl_log_open(url, cfg, &l, &err), SL_INVALID);
 	CHECK(strstr(err.text, "no signloop log file"));
 	SL_AUTO(sl_buf_done) struct sl_buf junk = {0};
@@ -147,7 +148,8 @@ TEST(store_sqlite, a_full_disk_refuses_and_what_was_answered_stays)
 	CHECK(n > 3);
 	CHECK_STATUS(sl_crops_get(s.crops, key, &c, &err), SL_NOT_FOUND); /* refused means not there */
 	limit_files(RLIM_INFINITY);
-	CHECK_OK(sl_crops_put(s.crops, key, sl_slice(jpeg, sizeof(jpeg)), sl_slice_str("{}"), &err)); /* and it goes on by itself */
+	CHECK_OK(sl_crops_put(
+		s.crops, key, sl_slice(jpeg, sizeof(jpeg)), sl_slice_str("{}"), &err)); /* and it goes on by itself */
 	sl_stores_close(&s);
 	CHECK_OK(open_all(cfg, &s, &err));
 	for (int i = 0; i <= n; i++) {

@@ -22,12 +22,14 @@ TEST(store_rules, any_sequence_keeps_the_rules)
 	for (int round = 0; round < 300; round++) {
 		int n = 0, cap = 1 + (int)sl_rng_below(&rng, 6);
 		for (int step = 0; step < 60; step++) {
-			struct sl_vote live[SL_VOTES_MAX], v = vote_of((int)sl_rng_below(&rng, 8), step, (int)sl_rng_below(&rng, 3));
+			struct sl_vote live[SL_VOTES_MAX],
+				v = vote_of((int)sl_rng_below(&rng, 8), step, (int)sl_rng_below(&rng, 3));
 			struct sl_verdict was = sl_lines_verdict(line, n, cap), now;
 			int had = sl_lines_live(line, n, live), plain = 0;
 			bool again = false;
-			enum sl_status s = sl_rng_below(&rng, 3) ? sl_lines_vote(line, n, cap, 0, &v, &again, &now, NULL)
-								 : sl_lines_undo(line, n, cap, v.voter, &now, NULL);
+			enum sl_status s = sl_rng_below(&rng, 3)
+						   ? sl_lines_vote(line, n, cap, 0, &v, &again, &now, NULL)
+						   : sl_lines_undo(line, n, cap, v.voter, &now, NULL);
 			CHECK(!again);
 			CHECK(was.state != SL_REVIEW_DECIDED || s == SL_CONFLICT);
 			n += s == SL_OK;

@@ -36,8 +36,9 @@ TEST(store_url, parts)
 
 TEST(store_url, malformed_ones_are_refused)
 {
-	static const char *const bad[] = {"", "x", ":x", "/a/b.db", "a b:x", "A:x", "mem:?x", "mem:?=1", "mem:?a=%zz", "sqlite:%0",
-		"sqlite:%00x", "a+b+c+d+e+mem:", "mem:?a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1"};
+	static const char *const bad[] = {"", "x", ":x", "/a/b.db", "a b:x", "A:x", "mem:?x", "mem:?=1", "mem:?a=%zz",
+		"sqlite:%0", "sqlite:%00x",
+		"a+b+c+d+e+mem:", "mem:?a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1"};
 	for (size_t i = 0; i < SL_COUNT(bad); i++) {
 		struct sl_err err;
 		struct sl_url u;
@@ -194,6 +195,7 @@ TEST(stores, empty_settings_mean_the_data_folder)
 	CHECK(sl_fs_is_file(object));
 	CHECK_OK(sl_config_set(cfg, "store.log", "mem:", "test", &err));
 	CHECK_OK(sl_config_set(cfg, "store.artifacts", "webhdfs://h:1/x", "test", &err));
-	CHECK_STATUS(sl_stores_open(cfg, dir, &s, &err), SL_UNSUPPORTED); /* and nothing stays open: the leak check says */
+	CHECK_STATUS(
+		sl_stores_open(cfg, dir, &s, &err), SL_UNSUPPORTED); /* and nothing stays open: the leak check says */
 	sl_config_free(cfg);
 }
