@@ -40,7 +40,8 @@ async function listVersions() {
   if ([...select.options].some((o) => o.value === before)) select.value = before;
 }
 
-const countOf = (v) => (typeof v === 'number' ? v : (v?.rows ?? v?.n ?? v?.count ?? 0));
+/** Rows of a class or a source: a number, or numbers by part beside the class's index. */
+const countOf = (v) => (typeof v === 'number' ? v : Object.entries(v ?? {}).reduce((sum, [name, n]) => (name !== 'index' && typeof n === 'number' ? sum + n : sum), 0));
 
 async function showVersion(version) {
   const v = await api('GET', `/v1/datasets/${encodeURIComponent(version)}`);
@@ -172,16 +173,25 @@ async function promote(digest, force = false) {
   await listModels();
 }
 
+const names = new Map(); // digest -> name: a bundle never changes
+async function nameModels(models) {
+  for (const m of models.filter((x) => !x.name && !names.has(x.digest)).slice(0, 20)) {
+    const whole = await api('GET', `/v1/models/${m.digest}`).catch(() => null);
+    if (whole) names.set(m.digest, whole.name);
+  }
+}
+
 async function listModels() {
   const [list, log] = await Promise.all([api('GET', '/v1/models'), api('GET', '/v1/models/log')]);
   const gates = new Map(jobs.filter((j) => j.bundle).map((j) => [j.bundle, j]));
   const order = new Map(log.log.map((e, i) => [e.digest, i]));
   const models = [...list.models].sort((a, b) => (order.get(b.digest) ?? 1e9) - (order.get(a.digest) ?? 1e9));
+  await nameModels(models);
   $('#models').replaceChildren(...(models.length ? models.map((m) => {
     const live = m.digest === list.live;
     const job = gates.get(m.digest);
     return el('tr', { className: live ? 'on' : '' },
-      el('td', {}, el('b', { textContent: m.name || brief(m.digest) }), el('small', { textContent: brief(m.digest) }), live ? el('span', { className: 'pill ok', textContent: t('model.live') }) : m.digest === list.candidate ? el('span', { className: 'pill', textContent: t('model.candidate') }) : null),
+      el('td', {}, el('b', { textContent: m.name || names.get(m.digest) || brief(m.digest) }), el('small', { textContent: brief(m.digest) }), live ? el('span', { className: 'pill ok', textContent: t('model.live') }) : m.digest === list.candidate ? el('span', { className: 'pill', textContent: t('model.candidate') }) : null),
       el('td', { className: 'small', textContent: job?.verdict ? `${t(job.passed ? 'gate.passed' : 'gate.refused')} ${gateText(job.evaluation, '')}` : '' }),
       el('td', { className: 'acts' }, live ? null : button(t('model.promote'), () => promote(m.digest))));
   }) : [none(3, t('model.none'))]));

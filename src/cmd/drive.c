@@ -67,6 +67,10 @@ int64_t drive_count(
 		*misses = 0;
 		return 0;
 	}
+	if (s == SL_OK && r->status == 409 && d->votes) {
+		d->tally.late++; /* right between voters, not a failure */
+		return 0;
+	}
 	if (s == SL_OK)
 		d->tally.http[r->status > 0 && r->status < (int)SL_COUNT(d->tally.http) ? r->status : 0]++;
 	else

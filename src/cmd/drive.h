@@ -38,6 +38,7 @@ struct drive_tally {
 	_Atomic int64_t signs, accepted, review;
 	_Atomic int64_t truth, found, right, extra; /* against the drawn truth */
 	_Atomic int64_t empty; /* asked for a review when there was none */
+	_Atomic int64_t late; /* votes on reviews that others decided meanwhile */
 	struct drive_times call, next; /* a frame or a vote; GET next */
 };
 

@@ -163,6 +163,7 @@ void drive_summary(struct sl_drive *d, double seconds)
 				(long long)t->right, 100.0 * (double)t->right / (double)t->truth, (long long)t->extra);
 		printf("data      %10.1f MB sent\n", (double)t->bytes_out / 1e6);
 	} else {
+		printf("late      %10lld decided meanwhile\n", (long long)t->late);
 		print_times("next", &t->next);
 	}
 	if (t->call.count) {
@@ -202,6 +203,7 @@ enum sl_status drive_summary_json(struct sl_drive *d, double seconds, struct sl_
 	if (d->votes) {
 		json_object_set_new(v, "next_ms", times_json(&t->next));
 		json_object_set_new(v, "empty", json_integer(t->empty));
+		json_object_set_new(v, "late", json_integer(t->late));
 	} else {
 		json_object_set_new(v, "signs",
 			json_pack("{s:I,s:I,s:I}", "found", (json_int_t)t->signs, "accepted", (json_int_t)t->accepted,
