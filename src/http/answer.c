@@ -6,19 +6,38 @@ bool sl_http_claim(struct sl_request *r)
 	return !atomic_exchange(&r->claimed, true);
 }
 
+static char *route_label(const struct sl_endpoint *e)
+{
+	return e->route ? sl_asprintf("route=\"%s %s\"", e->route->method, e->route->path) : sl_strdup("route=\"none\"");
+}
+
+/* Two threads may make the same metric at once: both get the same one. */
+static struct sl_metric *count_of(struct sl_endpoint *e, int code)
+{
+	struct sl_metric *m = atomic_load(&e->count[code]);
+	if (m)
+		return m;
+	SL_AUTOFREE char *route = route_label(e), *labels = sl_asprintf("%s,code=\"%d\"", route, code);
+	m = sl_counter("signloop_http_requests_total", labels, "Requests by route and status code");
+	atomic_store(&e->count[code], m);
+	return m;
+}
+
+static struct sl_metric *seconds_of(struct sl_endpoint *e)
+{
+	struct sl_metric *m = atomic_load(&e->seconds);
+	if (m)
+		return m;
+	SL_AUTOFREE char *route = route_label(e);
+	m = sl_histogram("signloop_http_seconds", route, "From a request's first line to its answer");
+	atomic_store(&e->seconds, m);
+	return m;
+}
+
 void sl_http_count(struct sl_request *r, int code)
 {
-	struct sl_endpoint *e = r->endpoint;
-	struct sl_metric *m = atomic_load(&e->count[code]);
-	if (!m) {
-		SL_AUTOFREE char *labels = e->route
-			? sl_asprintf("route=\"%s %s\",code=\"%d\"", e->route->method, e->route->path, code)
-			: sl_asprintf("route=\"none\",code=\"%d\"", code);
-		m = sl_counter("signloop_http_requests_total", labels, "Requests by route and status code");
-		atomic_store(&e->count[code], m);
-	}
-	sl_metric_add(m, 1);
-	sl_metric_time(e->seconds, sl_mono_us() - r->start_us);
+	sl_metric_add(count_of(r->endpoint, code), 1);
+	sl_metric_time(seconds_of(r->endpoint), sl_mono_us() - r->start_us);
 }
 
 void sl_http_deliver(struct sl_request *r, int code, struct MHD_Response *response)

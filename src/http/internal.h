@@ -34,8 +34,7 @@ struct sl_endpoint {
 	const struct sl_route *route;
 	void *arg;
 	size_t body_max;
-	struct sl_metric *seconds;
-	_Atomic(struct sl_metric *) count[SL_HTTP_CODES];
+	_Atomic(struct sl_metric *) seconds, count[SL_HTTP_CODES]; /* made when first needed */
 	struct sl_endpoint *next;
 };
 

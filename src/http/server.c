@@ -25,12 +25,6 @@ static const struct sl_route own_routes[] = {
 		.summary = "This description, made from the route table", .response = "{\"type\":\"object\"}"},
 	{0}};
 
-static struct sl_metric *seconds_of(const struct sl_route *r)
-{
-	SL_AUTOFREE char *labels = r ? sl_asprintf("route=\"%s %s\"", r->method, r->path) : sl_strdup("route=\"none\"");
-	return sl_histogram("signloop_http_seconds", labels, "From a request's first line to its answer");
-}
-
 enum sl_status sl_server_start(const struct sl_config *cfg, struct sl_server **ret, struct sl_err *err)
 {
 	struct sl_server *s = SL_NEW(struct sl_server);
@@ -42,7 +36,6 @@ enum sl_status sl_server_start(const struct sl_config *cfg, struct sl_server **r
 	s->bodies_max = (size_t)sl_config_int(cfg, "http.bodies_bytes");
 	pthread_mutex_init(&s->lock, NULL);
 	sl_cond_init(&s->changed);
-	s->nowhere.seconds = seconds_of(NULL);
 	s->connections_now = sl_gauge("signloop_http_connections", NULL, "Open connections");
 	s->queue_length = sl_gauge("signloop_queue_length", "queue=\"http\"", "Things waiting in a queue");
 	int64_t queue = sl_config_int(cfg, "http.queue");
@@ -65,7 +58,6 @@ void sl_server_add(struct sl_server *s, const struct sl_route *routes, void *arg
 		e->route = routes;
 		e->arg = arg;
 		e->body_max = routes->body_max ? (size_t)sl_config_int(s->cfg, routes->body_max) : 0;
-		e->seconds = seconds_of(routes);
 		sl_router_add(s->router, routes->method, routes->path, e);
 		*last = e;
 		last = &e->next;

@@ -5,6 +5,7 @@
 #include "role/labeling.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include <stdio.h>
 
 static void make_metrics(struct sl_labeling *l)
 {
@@ -32,6 +33,16 @@ static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_
 	l->thread = sl_thread_start("labeling", sl_labeling_work, l);
 	*ret_state = l;
 	return SL_OK;
+}
+
+static bool is_ready(void *state, char why[128])
+{
+	struct sl_classes *c = sl_labeling_classes(state);
+	bool ready = c;
+	sl_classes_unref(c);
+	if (!ready)
+		snprintf(why, 128, "no bundle is live yet, so labelers have no classes");
+	return ready;
 }
 
 static enum sl_status drain(void *state, int64_t deadline_us)
@@ -62,6 +73,7 @@ const struct sl_role sl_role_labeling = {
 	.name = "labeling",
 	.text = "shows reviews to people, takes their votes, publishes what was decided",
 	.start = start,
+	.is_ready = is_ready,
 	.drain = drain,
 	.stop = stop,
 };

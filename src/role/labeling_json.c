@@ -33,8 +33,8 @@ static json_t *candidates_json(const struct sl_classes *c, const struct sl_revie
 
 json_t *sl_review_json(const struct sl_classes *c, const struct sl_review *r)
 {
-	char crop[SL_KEY + 16];
-	snprintf(crop, sizeof(crop), "/v1/crops/%s", r->key);
+	char crop[SL_KEY + 24]; /* served by this role, so that its process needs no other one */
+	snprintf(crop, sizeof(crop), "/v1/reviews/%s/crop", r->key);
 	json_t *o = json_pack("{s:s,s:s,s:s,s:o,s:s,s:s,s:s,s:I,s:I,s:i}", "key", r->key, "state",
 		sl_review_state_name(r->verdict.state), "crop", crop, "candidates", candidates_json(c, r), "bundle", r->bundle, "frame",
 		r->frame, "device", r->device, "time", (json_int_t)r->time_ms, "opened", (json_int_t)r->opened_ms, "cap", r->cap);

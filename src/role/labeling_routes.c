@@ -180,6 +180,23 @@ static void get_review(struct sl_request *r, void *arg)
 		sl_answer_fail(r, &err);
 }
 
+static void get_crop(struct sl_request *r, void *arg)
+{
+	struct sl_labeling *l = arg;
+	const char *key = key_of(r);
+	struct sl_crop crop = {0};
+	struct sl_err err;
+	if (!key)
+		return;
+	if (sl_crops_get(l->ctx.stores.crops, key, &crop, &err) == SL_OK) {
+		sl_answer_header(r, "Cache-Control", "public, max-age=31536000, immutable"); /* a key names one picture for ever */
+		sl_answer_copy(r, 200, "image/jpeg", sl_buf_slice(&crop.jpeg));
+	} else {
+		sl_answer_fail(r, &err);
+	}
+	sl_crop_done(&crop);
+}
+
 /* -1 for absent or "any"; false for a word that is no state. */
 static bool read_state(const char *s, int *ret)
 {
@@ -286,6 +303,8 @@ const struct sl_route sl_labeling_routes[] = {
 		.response = REVIEWS},
 	{.method = "GET", .path = "/v1/reviews/{key}", .run = SL_RUN_WORKER, .fn = get_review, .tag = "labeling",
 		.summary = "One review: state, votes, verdict", .response = ANY_OBJECT},
+	{.method = "GET", .path = "/v1/reviews/{key}/crop", .run = SL_RUN_WORKER, .fn = get_crop, .tag = "labeling",
+		.summary = "The crop, as GET /v1/crops/{key} where the role frames runs", .response = "image/jpeg"},
 	{.method = "POST", .path = "/v1/reviews/{key}/votes", .run = SL_RUN_WORKER, .body_max = "http.body_bytes", .fn = post_vote,
 		.tag = "labeling", .summary = "Takes a vote; 409 says why it was not counted", .request = VOTE, .response = VERDICT},
 	{.method = "DELETE", .path = "/v1/reviews/{key}/votes", .run = SL_RUN_WORKER, .fn = delete_vote, .tag = "labeling",

@@ -42,6 +42,14 @@ static int64_t number(json_t *o, const char *name)
 	return json_integer_value(v);
 }
 
+static void put_crop(struct role_rig *g, int n)
+{
+	char key[SL_KEY];
+	struct sl_err err;
+	rig_key(key, n);
+	CHECK_OK(sl_crops_put(g->ctx.stores.crops, key, sl_slice_str("a jpeg"), sl_slice_str("{}"), &err));
+}
+
 TEST(labeling, lease_vote_verdict_label)
 {
 	struct role_rig g;
@@ -57,7 +65,12 @@ TEST(labeling, lease_vote_verdict_label)
 	json_t *r = json_array_get(json_object_get(v, "reviews"), 0);
 	rig_key(key, 0);
 	CHECK_STR(text(r, "key"), key);
-	CHECK(strstr(text(r, "crop"), key));
+	struct ask_answer a = {0};
+	put_crop(&g, 0);
+	SL_AUTOFREE char *crop = sl_asprintf("GET %s", text(r, "crop"));
+	CHECK_EQ(ask(g.port, crop, NULL, NULL, &a), 200);
+	CHECK_STR((char *)a.body.ptr, "a jpeg");
+	ask_done(&a);
 	CHECK(number(r, "lease_until") > sl_now_ms());
 	json_t *cls = json_object_get(json_array_get(json_object_get(r, "candidates"), 0), "class");
 	CHECK_EQ(number(cls, "index"), 1);
@@ -273,6 +286,9 @@ TEST(labeling, classes_come_from_the_alias_where_there_is_no_bundle)
 	role_rig_start(&g, labeling_only);
 	rig_add_reviews(&g, 0, 1);
 	json_decref(ask_json(g.port, "GET /v1/taxonomy", NULL, 503));
+	char why[128] = "";
+	CHECK(!sl_role_labeling.is_ready(g.state[0], why));
+	CHECK(strstr(why, "no bundle"));
 	json_decref(vote(&g, 0, "ann", "1", "0", 503));
 	role_rig_stop(&g);
 	tiny_bundle_file("tiny", &file);
@@ -282,6 +298,7 @@ TEST(labeling, classes_come_from_the_alias_where_there_is_no_bundle)
 	role_rig_start(&g, labeling_only);
 	while (ask(g.port, "GET /v1/taxonomy", NULL, NULL, NULL) != 200)
 		sched_yield();
+	CHECK(sl_role_labeling.is_ready(g.state[0], why));
 	json_t *v = ask_json(g.port, "GET /v1/taxonomy", NULL, 200);
 	CHECK_STR(text(v, "name"), "tiny");
 	CHECK_STR(text(v, "bundle"), digest);
@@ -391,14 +408,6 @@ TEST(labeling, a_crowd_at_once_on_sqlite)
 }
 
 /* The original's routes. */
-
-static void put_crop(struct role_rig *g, int n)
-{
-	char key[SL_KEY];
-	struct sl_err err;
-	rig_key(key, n);
-	CHECK_OK(sl_crops_put(g->ctx.stores.crops, key, sl_slice_str("a jpeg"), sl_slice_str("{}"), &err));
-}
 
 TEST(labeling, the_original_page_and_its_form)
 {
