@@ -46,7 +46,6 @@ static const char *const query[Q_REVIEWS_COUNT] = {
 		" ORDER BY r.key LIMIT ?3",
 	[Q_LOG] = "SELECT " LINE ", l.seq, r.key FROM line l JOIN review r ON r.seq = l.review WHERE l.seq > ?1"
 		  " ORDER BY l.seq LIMIT ?2",
-	[Q_LEASE] = "SELECT 1 FROM lease WHERE voter = ?1 AND review = ?2",
 	[Q_LEASE_ADD] = "INSERT INTO lease (voter, review, until) VALUES (?1, ?2, ?3)",
 	[Q_LEASE_RENEW] = "UPDATE lease SET until = ?3 WHERE voter = ?1 AND review = ?2",
 	[Q_LEASE_DROP] = "DELETE FROM lease WHERE voter = ?1 AND review = ?2",

@@ -37,7 +37,6 @@ enum sl_reviews_query {
 	Q_SCAN_STATE,
 	Q_SCAN_TIE,
 	Q_LOG,
-	Q_LEASE,
 	Q_LEASE_ADD,
 	Q_LEASE_RENEW,
 	Q_LEASE_DROP,
