@@ -136,7 +136,7 @@ enum sl_status sl_curator_new(const struct sl_config *cfg, const struct sl_store
 		s = lane_of(c, p, &l, err);
 	if (s == SL_OK) /* a process that was killed may have stored what it did not commit: the lag would stay */
 		s = sl_consumer_commit(c->consumer, err);
-	if (s != SL_OK) {
+	if (s != SL_OK && s != SL_CONFLICT) { /* CONFLICT: the partition went to another in between */
 		sl_curator_free(c);
 		return s;
 	}

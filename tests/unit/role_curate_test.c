@@ -115,6 +115,35 @@ TEST(curate, goes_on_where_the_entries_say_not_the_offset)
 	fixture_close(&f);
 }
 
+/* Found by kill -9 between the entry and the commit: the lag stood there until the next label. */
+static void lose_commit(const char *log)
+{
+	struct fixture f = fixture_open();
+	struct sl_err err;
+	int64_t lag = 0;
+	if (log) {
+		sl_stores_close(&f.st);
+		fixture_set(&f, "store.log", log);
+		CHECK_OK(sl_stores_open(f.cfg, sl_test_dir(), &f.st, &err));
+	}
+	label_many(&f, 0, 5);
+	struct sl_segment g = {.first = 0, .last = 4, .missing = json_array(), .bad = json_array()};
+	CHECK_OK(sl_segments_store(f.st.artifacts, &g, sl_slice("", 0), &err));
+	sl_segment_done(&g);
+	struct sl_curator *c = open_curator(&f);
+	turn(c);
+	CHECK_OK(sl_log_lag(f.st.log, "curate", "labels", &lag, &err));
+	CHECK_EQ(lag, 0);
+	sl_curator_free(c);
+	fixture_close(&f);
+}
+
+TEST(curate, a_commit_that_was_lost_is_made_up_for)
+{
+	lose_commit(NULL);
+	lose_commit("");
+}
+
 TEST(curate, one_that_is_late_loses_and_goes_on_behind)
 {
 	struct fixture f = fixture_open();
