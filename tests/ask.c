@@ -10,14 +10,27 @@
 
 #define FAIL(...) sl_test_fail(__FILE__, __LINE__, __VA_ARGS__)
 
-struct ask_conn ask_open(int port)
+bool ask_try_open(int port, struct ask_conn *ret)
 {
 	struct ask_conn c = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
 	int on = 1;
-	if (c.fd < 0 || connect(c.fd, (struct sockaddr *)&a, sizeof(a)))
-		FAIL("cannot connect to port %d", port);
+	if (c.fd < 0)
+		FAIL("no socket is left");
+	if (connect(c.fd, (struct sockaddr *)&a, sizeof(a))) {
+		close(c.fd);
+		return false;
+	}
 	setsockopt(c.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	*ret = c;
+	return true;
+}
+
+struct ask_conn ask_open(int port)
+{
+	struct ask_conn c;
+	if (!ask_try_open(port, &c))
+		FAIL("cannot connect to port %d", port);
 	return c;
 }
 

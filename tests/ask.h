@@ -20,6 +20,7 @@ struct ask_answer {
 };
 
 struct ask_conn ask_open(int port); /* to 127.0.0.1 */
+bool ask_try_open(int port, struct ask_conn *ret); /* false: refused */
 void ask_close(struct ask_conn *c);
 void ask_send(struct ask_conn *c, const void *p, size_t n); /* a peer that closed is no failure */
 void ask_puts(struct ask_conn *c, const char *text);

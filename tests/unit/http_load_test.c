@@ -14,7 +14,6 @@ enum { CONNECTIONS = 64, REQUESTS = 10000 };
 struct load {
 	struct rig *rig;
 	_Atomic int left, wrong, answered, lost;
-	_Atomic bool draining;
 };
 
 static bool one_round(struct ask_conn *c, int i, struct load *l)
@@ -114,6 +113,42 @@ TEST(http_load, drain_under_load_loses_no_request)
 TEST(http_load, drain_under_load_loses_no_request_with_three_event_threads)
 {
 	drain_loses_nothing("http.threads=3");
+}
+
+/* A connection for each request, until one is refused. */
+static void *newcomer_main(void *arg)
+{
+	struct load *l = arg;
+	struct ask_conn c;
+	while (ask_try_open(l->rig->port, &c)) {
+		struct ask_answer a = {0};
+		ask_request(&c, "POST /work", "text/plain", sl_slice_str("new"), NULL);
+		if (!ask_read(&c, false, &a))
+			l->lost++;
+		else
+			l->answered += a.code == 200;
+		ask_done(&a);
+		ask_close(&c);
+	}
+	return NULL;
+}
+
+TEST(http_load, drain_serves_every_connection_that_was_made)
+{
+	for (int round = 0; round < 5; round++) {
+		struct rig g;
+		pthread_t t[16];
+		rig_open(&g, (const char *const[]){round % 2 ? "http.threads=2" : "http.threads=1", NULL});
+		struct load l = {.rig = &g};
+		for (size_t i = 0; i < SL_COUNT(t); i++)
+			t[i] = sl_thread_start("new", newcomer_main, &l);
+		while (l.answered < 500)
+			sched_yield();
+		rig_close(&g);
+		for (size_t i = 0; i < SL_COUNT(t); i++)
+			pthread_join(t[i], NULL);
+		CHECK_EQ(l.lost, 0);
+	}
 }
 
 static void *drain_main(void *arg)
