@@ -53,8 +53,8 @@ static void subject_done(struct subject *s)
 	sl_bundle_unref(s->bundle);
 }
 
-static enum sl_status choice(const char *name, const char *value, const char *const *choices, int *ret,
-	struct sl_err *err)
+static enum sl_status choice(
+	const char *name, const char *value, const char *const *choices, int *ret, struct sl_err *err)
 {
 	for (*ret = 0; choices[*ret]; (*ret)++)
 		if (strcmp(value, choices[*ret]) == 0)
@@ -96,8 +96,10 @@ static float temperature_beside(const char *model)
 
 static enum sl_status open_subject(const struct flags *f, const char *kind, struct subject *s, struct sl_err *err)
 {
-	static const char *const kinds[] = {"classifier", "detector", NULL}, *const decodes[] = {"center4", "yolov5", NULL};
-	static const char *const parts[] = {"all", "train", "val", NULL}, *const precisions[] = {"auto", "f32", "bf16", NULL};
+	static const char *const kinds[] = {"classifier", "detector", NULL}, *const decodes[] = {
+										     "center4", "yolov5", NULL};
+	static const char *const parts[] = {"all", "train", "val", NULL}, *const precisions[] = {
+										  "auto", "f32", "bf16", NULL};
 	SL_AUTO(sl_buf_done) struct sl_buf file = {.cap = MODEL_BYTES};
 	int detector, part, decode, precision;
 	enum sl_status st = choice("the net", kind, kinds, &detector, err);
@@ -144,11 +146,11 @@ static int class_of(void *arg, const char *code)
 	return s->bundle ? sl_taxonomy_find(s->bundle->taxonomy, code) : -1;
 }
 
-static enum sl_status measure_source(const struct flags *f, const char *spec, struct sl_config *cfg, struct subject *s,
-	struct sl_err *err)
+static enum sl_status measure_source(
+	const struct flags *f, const char *spec, struct sl_config *cfg, struct subject *s, struct sl_err *err)
 {
-	const struct sl_source_options so = {.roi_side = 96, .limit = (int)f->limit, .class_of = class_of, .arg = s,
-		.cfg = cfg};
+	const struct sl_source_options so = {
+		.roi_side = 96, .limit = (int)f->limit, .class_of = class_of, .arg = s, .cfg = cfg};
 	struct sl_source *source = NULL;
 	enum sl_status st = sl_source_open(spec, &so, &source, err);
 
@@ -213,7 +215,8 @@ static enum sl_status report(const struct flags *f, struct subject *s, struct sl
 		print_classes(&c);
 	}
 	if (score < f->at_least)
-		return sl_fail(err, SL_REFUSED, "eval: %.4f is below the %.4f that --at-least asks for", score, f->at_least);
+		return sl_fail(
+			err, SL_REFUSED, "eval: %.4f is below the %.4f that --at-least asks for", score, f->at_least);
 	return SL_OK;
 }
 
@@ -240,7 +243,8 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 	const struct sl_opt opts[] = {
 		{"bundle", SL_OPT_STR, "FILE", "bundle whose net is measured", &f.bundle, 0, 0},
 		{"model", SL_OPT_STR, "FILE.onnx", "or a net alone", &f.model, 0, 0},
-		{"data", SL_OPT_LIST, "FORMAT:PATH", "labelled images; may be repeated ('signloop help formats')", &f.data, 0, 0},
+		{"data", SL_OPT_LIST, "FORMAT:PATH", "labelled images; may be repeated ('signloop help formats')",
+			&f.data, 0, 0},
 		{"part", SL_OPT_STR, "PART", "all, train, or val: as 'signloop train' splits (all)", &f.part, 0, 0},
 		{"decode", SL_OPT_STR, "HEAD", "of a --model detector: center4 or yolov5 (center4)", &f.decode, 0, 0},
 		{"precision", SL_OPT_STR, "P", "auto, f32 or bf16 (auto)", &f.precision, 0, 0},

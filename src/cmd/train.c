@@ -22,9 +22,10 @@ static const struct sl_usage usage = {
 		"A classifier learns from crops; a detector from scenes, and from crops as signs to paste into them.\n"
 		"Without --steps, --epochs or --minutes the recipe's length is taken: 14 epochs for a classifier,\n"
 		"84,800 crops for a detector.",
-	.examples = "signloop train classifier --data gtsrb:gtsrb-train.tar.gz --out classifier.onnx\n"
-		    "signloop train detector --data gtsdb:gtsdb-train.tar.gz --data gtsrb:gtsrb-train.tar.gz --out detector.onnx\n"
-		    "signloop train classifier --data imagefolder:crops --epochs 5 --workers 2 --out quick.onnx",
+	.examples =
+		"signloop train classifier --data gtsrb:gtsrb-train.tar.gz --out classifier.onnx\n"
+		"signloop train detector --data gtsdb:gtsdb-train.tar.gz --data gtsrb:gtsrb-train.tar.gz --out detector.onnx\n"
+		"signloop train classifier --data imagefolder:crops --epochs 5 --workers 2 --out quick.onnx",
 	.words_min = 1,
 	.words_max = 1,
 	.takes_config = true,
@@ -51,13 +52,14 @@ static void show_step(struct screen *s, const struct sl_learn_progress *p)
 	if (sl_mono_us() < s->next_us && p->step != p->steps)
 		return;
 	s->next_us = sl_mono_us() + (s->tty ? SHOW_TTY_MS : SHOW_LOG_MS) * 1000LL;
-	fprintf(stderr, "%sstep %lld of %lld, epoch %.2f of %.2f, loss %.4f", s->tty ? "\r\033[K" : "", (long long)p->step,
-		(long long)p->steps, p->epoch, p->epochs, p->loss);
+	fprintf(stderr, "%sstep %lld of %lld, epoch %.2f of %.2f, loss %.4f", s->tty ? "\r\033[K" : "",
+		(long long)p->step, (long long)p->steps, p->epoch, p->epochs, p->loss);
 	if (s->detector)
 		fprintf(stderr, " (heat %.3f, box %.3f)", p->parts[0], p->parts[1]);
 	else
 		fprintf(stderr, " (right in training %.1f %%)", 100 * p->parts[0]);
-	fprintf(stderr, ", rate %.5f, %d:%02d:%02d left%s", p->lr, left / 3600, left / 60 % 60, left % 60, s->tty ? "" : "\n");
+	fprintf(stderr, ", rate %.5f, %d:%02d:%02d left%s", p->lr, left / 3600, left / 60 % 60, left % 60,
+		s->tty ? "" : "\n");
 }
 
 /* For programs: a line of JSON on standard output, twice a second. */
@@ -67,8 +69,8 @@ static void show_json(struct screen *s, const struct sl_learn_progress *p)
 
 	if (p->kind == SL_LEARN_NOTE || (p->kind == SL_LEARN_STEP && sl_mono_us() < s->next_us && p->step != p->steps))
 		return;
-	SL_AUTOJSON json_t *v = json_pack("{s:I, s:I, s:f, s:f}", "step", (json_int_t)p->step, "steps", (json_int_t)p->steps,
-		"epoch", p->epoch, "epochs", p->epochs);
+	SL_AUTOJSON json_t *v = json_pack("{s:I, s:I, s:f, s:f}", "step", (json_int_t)p->step, "steps",
+		(json_int_t)p->steps, "epoch", p->epoch, "epochs", p->epochs);
 	if (p->kind == SL_LEARN_SCORE) {
 		json_object_set_new(v, "score", json_real(p->score));
 	} else {
@@ -125,8 +127,8 @@ struct flags {
 	double epochs, minutes;
 };
 
-static enum sl_status one_of(const char *name, const char *value, const char *const *choices, int *ret,
-	struct sl_err *err)
+static enum sl_status one_of(
+	const char *name, const char *value, const char *const *choices, int *ret, struct sl_err *err)
 {
 	for (int i = 0; choices[i]; i++)
 		if (strcmp(value, choices[i]) == 0) {
@@ -136,8 +138,8 @@ static enum sl_status one_of(const char *name, const char *value, const char *co
 	return sl_fail(err, SL_USAGE, "train: --%s is '%s'; see 'signloop train --help' for the choices", name, value);
 }
 
-static enum sl_status fill_options(const struct flags *f, const char *kind, struct sl_learn_options *ret,
-	struct sl_err *err)
+static enum sl_status fill_options(
+	const struct flags *f, const char *kind, struct sl_learn_options *ret, struct sl_err *err)
 {
 	static const char *const kinds[] = {"classifier", "detector", NULL};
 	static const char *const precisions[] = {"auto", "f32", "bf16", NULL};
@@ -236,26 +238,33 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 {
 	struct flags f = {.precision = "auto", .val = "split", .seed = 1};
 	const struct sl_opt opts[] = {
-		{"data", SL_OPT_LIST, "FORMAT:PATH", "labelled images; may be repeated ('signloop help formats')", &f.data, 0, 0},
-		{"dataset", SL_OPT_STR, "VERSION", "a version made by 'signloop dataset snapshot', like --data dataset:VERSION",
-			&f.dataset, 0, 0},
+		{"data", SL_OPT_LIST, "FORMAT:PATH", "labelled images; may be repeated ('signloop help formats')",
+			&f.data, 0, 0},
+		{"dataset", SL_OPT_STR, "VERSION",
+			"a version made by 'signloop dataset snapshot', like --data dataset:VERSION", &f.dataset, 0, 0},
 		{"out", SL_OPT_STR, "FILE.onnx", "where the net goes", &f.out, 0, 0},
 		{"steps", SL_OPT_INT, "N", "length of the run in steps", &f.steps, 1, 1e9},
 		{"epochs", SL_OPT_NUM, "N", "or in epochs (detector: of 8,480 crops)", &f.epochs, 1e-3, 1e6},
-		{"minutes", SL_OPT_NUM, "N", "or in minutes, measured on this machine and turned into steps", &f.minutes, 1e-2, 1e5},
+		{"minutes", SL_OPT_NUM, "N", "or in minutes, measured on this machine and turned into steps",
+			&f.minutes, 1e-2, 1e5},
 		{"batch", SL_OPT_INT, "N", "images a step (classifier 64, detector 16)", &f.batch, 1, 4096},
-		{"workers", SL_OPT_INT, "N", "threads that share a batch (classifier 1, detector 2)", &f.workers, 1, SL_LEARN_WORKERS},
-		{"precision", SL_OPT_STR, "P", "auto, f32 or bf16; auto: bf16 where the processor has it", &f.precision, 0, 0},
+		{"workers", SL_OPT_INT, "N", "threads that share a batch (classifier 1, detector 2)", &f.workers, 1,
+			SL_LEARN_WORKERS},
+		{"precision", SL_OPT_STR, "P", "auto, f32 or bf16; auto: bf16 where the processor has it", &f.precision,
+			0, 0},
 		{"seed", SL_OPT_INT, "N", "of weights and augmentation (1)", &f.seed, 0, 1e15},
-		{"val", SL_OPT_STR, "PART", "split: hold whole groups back and measure on them; none: train on all", &f.val, 0, 0},
+		{"val", SL_OPT_STR, "PART", "split: hold whole groups back and measure on them; none: train on all",
+			&f.val, 0, 0},
 		{"limit", SL_OPT_INT, "N", "take only N samples of each source", &f.limit, 1, 1e9},
 		{"taxonomy", SL_OPT_STR, "FILE", "class codes and the number of classes", &f.taxonomy, 0, 0},
-		{"checkpoint", SL_OPT_STR, "FILE", "where to keep the state (FILE.onnx.checkpoint)", &f.checkpoint, 0, 0},
-		{"from", SL_OPT_STR, "FILE.onnx", "start from this net of the same kind, at a quarter of the learning rate", &f.from, 0,
+		{"checkpoint", SL_OPT_STR, "FILE", "where to keep the state (FILE.onnx.checkpoint)", &f.checkpoint, 0,
 			0},
+		{"from", SL_OPT_STR, "FILE.onnx",
+			"start from this net of the same kind, at a quarter of the learning rate", &f.from, 0, 0},
 		{"resume", SL_OPT_FLAG, NULL, "go on from the checkpoint", &f.resume, 0, 0},
 		{"json", SL_OPT_FLAG, NULL, "one JSON object at the end", &f.json, 0, 0},
-		{"progress", SL_OPT_FLAG, NULL, "progress as lines of JSON on standard output, for programs", &f.progress, 0, 0},
+		{"progress", SL_OPT_FLAG, NULL, "progress as lines of JSON on standard output, for programs",
+			&f.progress, 0, 0},
 		SL_OPT_END,
 	};
 	struct sl_words words;

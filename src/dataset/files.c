@@ -23,7 +23,7 @@ bool sl_name_is_image(const char *name)
 static bool is_archive(const char *name)
 {
 	return sl_name_ends(name, ".tar") || sl_name_ends(name, ".tar.gz") || sl_name_ends(name, ".tgz") ||
-		sl_name_ends(name, ".tar.xz") || sl_name_ends(name, ".tar.zst");
+	       sl_name_ends(name, ".tar.xz") || sl_name_ends(name, ".tar.zst");
 }
 
 void sl_files_done(struct sl_files *f)
@@ -63,7 +63,8 @@ static enum sl_status read_entry(struct archive *a, struct sl_file *f, int64_t *
 		if (*total > SL_FILES_BYTES)
 			return sl_fail(err, SL_TOO_LARGE, "more than %lld bytes unpacked", (long long)SL_FILES_BYTES);
 		if (sl_buf_add(&f->bytes, part, n) != SL_OK)
-			return sl_fail(err, SL_TOO_LARGE, "%s is larger than %lld bytes", f->name, (long long)SL_FILE_BYTES);
+			return sl_fail(
+				err, SL_TOO_LARGE, "%s is larger than %lld bytes", f->name, (long long)SL_FILE_BYTES);
 	}
 	return n < 0 ? sl_fail(err, SL_UNREADABLE, "%s: %s", f->name, archive_error_string(a)) : SL_OK;
 }
@@ -205,8 +206,8 @@ int sl_files_find(const struct sl_files *f, const char *name)
 	return hit ? (int)(hit - f->file) : -1;
 }
 
-enum sl_status sl_files_read(const struct sl_files *f, int i, struct sl_buf *keep, struct sl_slice *ret,
-	struct sl_err *err)
+enum sl_status sl_files_read(
+	const struct sl_files *f, int i, struct sl_buf *keep, struct sl_slice *ret, struct sl_err *err)
 {
 	if (!f->file[i].path) {
 		*ret = sl_buf_slice(&f->file[i].bytes);

@@ -44,8 +44,8 @@ static enum sl_status add_file(struct sl_source *s, const struct sl_files *f, in
 	return st;
 }
 
-enum sl_status sl_read_imagefolder(struct sl_source *s, const char *path, const struct sl_source_options *o,
-	struct sl_err *err)
+enum sl_status sl_read_imagefolder(
+	struct sl_source *s, const char *path, const struct sl_source_options *o, struct sl_err *err)
 {
 	SL_AUTO(sl_files_done) struct sl_files f = {0};
 	enum sl_status st = sl_files_open(path, false, &f, err);
@@ -64,7 +64,8 @@ enum sl_status sl_read_imagefolder(struct sl_source *s, const char *path, const 
 		if (cls < 0 && o->class_of)
 			cls = o->class_of(o->arg, folder);
 		if (cls < 0)
-			return sl_fail(err, SL_INVALID, "folder '%s' is neither a class index nor a known code", folder);
+			return sl_fail(
+				err, SL_INVALID, "folder '%s' is neither a class index nor a known code", folder);
 		st = add_file(s, &f, i, cls, o, (struct sl_box){0}, err);
 	}
 	return st;
@@ -100,8 +101,8 @@ static void name_classes(struct sl_source *s, const struct sl_files *f)
 	s->nclass = n;
 }
 
-enum sl_status sl_read_tt100k(struct sl_source *s, const char *path, const struct sl_source_options *o,
-	struct sl_err *err)
+enum sl_status sl_read_tt100k(
+	struct sl_source *s, const char *path, const struct sl_source_options *o, struct sl_err *err)
 {
 	SL_AUTO(sl_files_done) struct sl_files f = {0};
 	enum sl_status st = sl_files_open(path, false, &f, err);
@@ -114,7 +115,8 @@ enum sl_status sl_read_tt100k(struct sl_source *s, const char *path, const struc
 		char folder[FOLDER_NAME], *key = folder;
 		char **hit;
 
-		if (!sl_name_is_image(f.file[i].name) || !folder_of(f.file[i].name, folder) || !sl_source_wants(o, i, f.n))
+		if (!sl_name_is_image(f.file[i].name) || !folder_of(f.file[i].name, folder) ||
+			!sl_source_wants(o, i, f.n))
 			continue;
 		hit = bsearch(&key, s->class_name, s->nclass, sizeof key, by_text);
 		/* The crops are the sign itself: its box is the whole image. */
@@ -170,8 +172,8 @@ static enum sl_status add_key(struct sl_source *s, const struct sl_files *f, int
 	return st;
 }
 
-enum sl_status sl_read_webdataset(struct sl_source *s, const char *path, const struct sl_source_options *o,
-	struct sl_err *err)
+enum sl_status sl_read_webdataset(
+	struct sl_source *s, const char *path, const struct sl_source_options *o, struct sl_err *err)
 {
 	SL_AUTO(sl_files_done) struct sl_files f = {0};
 	enum sl_status st = sl_files_open(path, true, &f, err);

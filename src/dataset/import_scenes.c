@@ -46,7 +46,8 @@ static enum sl_status add_scene(struct sl_source *s, const struct sl_files *f, i
 	for (int k = 0; k < b->n; k++)
 		s->nclass = SL_MAX(s->nclass, b->box[k].cls + 1);
 	if (st == SL_OK)
-		st = sl_source_add(s, o, f->file[i].name, bytes, NULL, SL_CLASS_NONE, (struct sl_box){0}, b->box, b->n, err);
+		st = sl_source_add(
+			s, o, f->file[i].name, bytes, NULL, SL_CLASS_NONE, (struct sl_box){0}, b->box, b->n, err);
 	else
 		free(b->box);
 	*b = (struct boxes){0};
@@ -75,8 +76,10 @@ static enum sl_status read_gt(const struct sl_files *f, const char *text, struct
 		line++;
 		if (*p == '\n' || *p == '\r')
 			continue;
-		if (sscanf(p, "%100[^;\n];%lf;%lf;%lf;%lf;%d", name, &l, &t, &r, &b, &cls) != 6 || cls < 0 || cls > 100000)
-			return sl_fail(err, SL_INVALID, "gt.txt: line %d is not file;left;top;right;bottom;class", line);
+		if (sscanf(p, "%100[^;\n];%lf;%lf;%lf;%lf;%d", name, &l, &t, &r, &b, &cls) != 6 || cls < 0 ||
+			cls > 100000)
+			return sl_fail(
+				err, SL_INVALID, "gt.txt: line %d is not file;left;top;right;bottom;class", line);
 		if (sl_name_ends(name, ".ppm"))
 			memcpy(name + strlen(name) - 4, ".jpg", 4);
 		at = sl_files_find(f, name);
@@ -90,8 +93,8 @@ static enum sl_status read_gt(const struct sl_files *f, const char *text, struct
 	return SL_OK;
 }
 
-enum sl_status sl_read_gtsdb(struct sl_source *s, const char *path, const struct sl_source_options *o,
-	struct sl_err *err)
+enum sl_status sl_read_gtsdb(
+	struct sl_source *s, const char *path, const struct sl_source_options *o, struct sl_err *err)
 {
 	SL_AUTO(sl_files_done) struct sl_files f = {0};
 	SL_AUTO(sl_buf_done) struct sl_buf keep = {0};
@@ -124,8 +127,8 @@ static int yolo_label(const struct sl_files *f, const char *image)
 	SL_AUTOFREE char *beside = sl_asprintf("%.*s.txt", (int)(dot - image), image);
 
 	if (dir) {
-		SL_AUTOFREE char *moved =
-			sl_asprintf("%.*slabels/%s", (int)(dir - image), image, beside + (dir - image) + strlen("images/"));
+		SL_AUTOFREE char *moved = sl_asprintf(
+			"%.*slabels/%s", (int)(dir - image), image, beside + (dir - image) + strlen("images/"));
 		int at = sl_files_find(f, moved);
 
 		if (at >= 0)
@@ -134,8 +137,8 @@ static int yolo_label(const struct sl_files *f, const char *image)
 	return sl_files_find(f, beside);
 }
 
-static enum sl_status read_yolo_text(const char *text, const char *where, int w, int h, struct boxes *ret,
-	struct sl_err *err)
+static enum sl_status read_yolo_text(
+	const char *text, const char *where, int w, int h, struct boxes *ret, struct sl_err *err)
 {
 	int line = 0;
 
@@ -156,8 +159,8 @@ static enum sl_status read_yolo_text(const char *text, const char *where, int w,
 	return SL_OK;
 }
 
-static enum sl_status read_yolo_boxes(const struct sl_files *f, int image, int label, struct boxes *ret,
-	struct sl_err *err)
+static enum sl_status read_yolo_boxes(
+	const struct sl_files *f, int image, int label, struct boxes *ret, struct sl_err *err)
 {
 	SL_AUTO(sl_buf_done) struct sl_buf keep = {0};
 	SL_AUTO(sl_buf_done) struct sl_buf keep2 = {0};
@@ -176,8 +179,8 @@ static enum sl_status read_yolo_boxes(const struct sl_files *f, int image, int l
 	return read_yolo_text(text, f->file[label].name, w, h, ret, err);
 }
 
-enum sl_status sl_read_yolo(struct sl_source *s, const char *path, const struct sl_source_options *o,
-	struct sl_err *err)
+enum sl_status sl_read_yolo(
+	struct sl_source *s, const char *path, const struct sl_source_options *o, struct sl_err *err)
 {
 	SL_AUTO(sl_files_done) struct sl_files f = {0};
 	enum sl_status st = open_files(s, path, &f, err);
@@ -228,8 +231,7 @@ static int category_index(json_t *categories, json_int_t id)
 	size_t i;
 	json_t *c;
 
-	json_array_foreach(categories, i, c)
-		smaller += json_integer_value(json_object_get(c, "id")) < id;
+	json_array_foreach(categories, i, c) smaller += json_integer_value(json_object_get(c, "id")) < id;
 	return smaller;
 }
 
@@ -243,7 +245,8 @@ static enum sl_status coco_boxes(json_t *root, json_t *list, struct boxes *ret, 
 	size_t i;
 	json_t *a;
 
-	json_array_foreach(list, i, a) {
+	json_array_foreach(list, i, a)
+	{
 		json_t *box = json_object_get(a, "bbox");
 		char where[64];
 		double v[4];
@@ -254,8 +257,8 @@ static enum sl_status coco_boxes(json_t *root, json_t *list, struct boxes *ret, 
 		for (int k = 0; k < 4; k++)
 			v[k] = json_number_value(json_array_get(box, k));
 		enum sl_status st = boxes_add(ret, v[0], v[1], v[2], v[3],
-			category_index(json_object_get(root, "categories"), id_of(a, "category_id")), id_of(a, "iscrowd") != 0,
-			where, err);
+			category_index(json_object_get(root, "categories"), id_of(a, "category_id")),
+			id_of(a, "iscrowd") != 0, where, err);
 		if (st != SL_OK)
 			return st;
 	}
@@ -268,7 +271,8 @@ static json_t *by_image(json_t *root)
 	json_t *map = json_object(), *a;
 	size_t i;
 
-	json_array_foreach(json_object_get(root, "annotations"), i, a) {
+	json_array_foreach(json_object_get(root, "annotations"), i, a)
+	{
 		char key[32];
 		json_t *list;
 
@@ -291,7 +295,8 @@ static enum sl_status read_coco_images(struct sl_source *s, const struct sl_file
 
 	if (!json_is_array(images))
 		return sl_fail(err, SL_INVALID, "the JSON has no member 'images'");
-	json_array_foreach(images, i, im) {
+	json_array_foreach(images, i, im)
+	{
 		SL_AUTO(boxes_done) struct boxes b = {0};
 		const char *name;
 		char key[32];
@@ -315,8 +320,8 @@ static enum sl_status read_coco_images(struct sl_source *s, const struct sl_file
 	return SL_OK;
 }
 
-enum sl_status sl_read_coco(struct sl_source *s, const char *path, const struct sl_source_options *o,
-	struct sl_err *err)
+enum sl_status sl_read_coco(
+	struct sl_source *s, const char *path, const struct sl_source_options *o, struct sl_err *err)
 {
 	SL_AUTO(sl_files_done) struct sl_files f = {0};
 	SL_AUTO(sl_buf_done) struct sl_buf keep = {0};
@@ -341,7 +346,8 @@ static enum sl_status aihub_boxes(json_t *root, const char *where, struct boxes 
 	size_t i;
 	json_t *a;
 
-	json_array_foreach(json_object_get(root, "annotation"), i, a) {
+	json_array_foreach(json_object_get(root, "annotation"), i, a)
+	{
 		const char *cls = json_string_value(json_object_get(a, "class"));
 		json_t *box = json_object_get(a, "box");
 		double v[4];
@@ -388,8 +394,8 @@ static int by_base(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-enum sl_status sl_read_aihub(struct sl_source *s, const char *path, const struct sl_source_options *o,
-	struct sl_err *err)
+enum sl_status sl_read_aihub(
+	struct sl_source *s, const char *path, const struct sl_source_options *o, struct sl_err *err)
 {
 	SL_AUTO(sl_files_done) struct sl_files f = {0};
 	enum sl_status st = open_files(s, path, &f, err);
@@ -397,7 +403,10 @@ enum sl_status sl_read_aihub(struct sl_source *s, const char *path, const struct
 
 	if (st != SL_OK)
 		return st;
-	struct { const char *base; int at; } *label = sl_calloc(SL_MAX(f.n, 1), sizeof *label);
+	struct {
+		const char *base;
+		int at;
+	} *label = sl_calloc(SL_MAX(f.n, 1), sizeof *label);
 	SL_AUTOFREE void *owned = label;
 	for (int i = 0; i < f.n; i++)
 		if (sl_name_ends(f.file[i].name, ".json"))

@@ -25,12 +25,12 @@ static const char *const column_names[COLUMN_COUNT][6] = {
 
 struct table {
 	const char *name; /* of the CSV file within files */
-	char *folder;     /* "" or "a/b/" */
+	char *folder; /* "" or "a/b/" */
 	char *text, *next;
 	char separator;
 	int line;
 	int column[COLUMN_COUNT]; /* position, or -1 */
-	float edge;               /* added to x2, y2: 1 where labels count that pixel as inside */
+	float edge; /* added to x2, y2: 1 where labels count that pixel as inside */
 };
 
 static char *next_line(struct table *t)
@@ -106,8 +106,8 @@ struct row {
 	char group[128];
 };
 
-static enum sl_status read_class(const struct table *t, const struct sl_source_options *o, const char *text,
-	int *ret, struct sl_err *err)
+static enum sl_status read_class(
+	const struct table *t, const struct sl_source_options *o, const char *text, int *ret, struct sl_err *err)
 {
 	double v;
 
@@ -152,8 +152,8 @@ static enum sl_status read_row(const struct table *t, const struct sl_source_opt
 	for (int c = 0; c < COLUMN_COUNT; c++)
 		if (t->column[c] >= n)
 			return n == 1 && !*cell[0] ? SL_OK
-						   : sl_fail(err, SL_INVALID, "%s: line %d has only %d columns", t->name,
-							     t->line, n);
+						   : sl_fail(err, SL_INVALID, "%s: line %d has only %d columns",
+							     t->name, t->line, n);
 	if (!*cell[t->column[CLASS_COLUMN]])
 		return SL_OK;
 	ret->file = cell[t->column[FILE_COLUMN]];
@@ -236,8 +236,8 @@ static enum sl_status read_table(struct sl_source *s, const struct sl_files *fil
 	return st;
 }
 
-enum sl_status sl_read_gtsrb(struct sl_source *s, const char *path, const struct sl_source_options *o,
-	struct sl_err *err)
+enum sl_status sl_read_gtsrb(
+	struct sl_source *s, const char *path, const struct sl_source_options *o, struct sl_err *err)
 {
 	SL_AUTO(sl_files_done) struct sl_files files = {0};
 	enum sl_status st = sl_files_open(path, false, &files, err);
@@ -261,8 +261,9 @@ enum sl_status sl_read_csv(struct sl_source *s, const char *path, const struct s
 	SL_AUTO(sl_files_done) struct sl_files files = {0};
 	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
 	bool file = sl_name_ends(path, ".csv");
-	SL_AUTOFREE char *folder = !file ? sl_strdup(path) : slash ? sl_asprintf("%.*s", (int)(slash - path + 1), path)
-								   : sl_strdup(".");
+	SL_AUTOFREE char *folder = !file   ? sl_strdup(path)
+				   : slash ? sl_asprintf("%.*s", (int)(slash - path + 1), path)
+					   : sl_strdup(".");
 	enum sl_status st = sl_files_open(folder, false, &files, err);
 	int at = st == SL_OK ? sl_files_find(&files, file ? name : "labels.csv") : -1;
 

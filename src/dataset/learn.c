@@ -11,14 +11,14 @@
 #include <stdio.h>
 
 enum {
-	VALIDATIONS = 10,           /* of a run, at least; an epoch is the longest pause between two */
-	PROBE_STEPS = 12,           /* that --minutes measures */
-	PROBE_WARM = 4,             /* of them, not timed: the first ones compile */
+	VALIDATIONS = 10, /* of a run, at least; an epoch is the longest pause between two */
+	PROBE_STEPS = 12, /* that --minutes measures */
+	PROBE_WARM = 4, /* of them, not timed: the first ones compile */
 	CHECKPOINT_SECONDS = 120,
 };
 #define CHECKPOINT_MAGIC "signloop-checkpoint 1\n"
 #define CHECKPOINT_BYTES ((size_t)1 << 30)
-#define FROM_RATE 0.25f  /* of the learning rate, for a net that has learned already */
+#define FROM_RATE 0.25f /* of the learning rate, for a net that has learned already */
 #define LOSS_MEMORY 0.98f /* of the running means that progress shows */
 
 struct run {
@@ -69,8 +69,11 @@ static bool is_stopped(const struct run *r)
 
 struct sl_learn_options sl_learn_defaults(bool detector)
 {
-	return (struct sl_learn_options){.detector = detector, .batch = detector ? 16 : 64, .workers = detector ? 2 : 1,
-		.seed = 1, .validate = true};
+	return (struct sl_learn_options){.detector = detector,
+		.batch = detector ? 16 : 64,
+		.workers = detector ? 2 : 1,
+		.seed = 1,
+		.validate = true};
 }
 
 static enum sl_status check_options(struct run *r, struct sl_err *err)
@@ -93,8 +96,8 @@ static enum sl_status check_options(struct run *r, struct sl_err *err)
 
 static enum sl_status open_data(struct run *r, struct sl_err *err)
 {
-	const struct sl_source_options so = {.roi_side = 96, .limit = r->o.limit, .class_of = r->o.class_of,
-		.arg = r->o.class_arg, .cfg = r->o.cfg};
+	const struct sl_source_options so = {
+		.roi_side = 96, .limit = r->o.limit, .class_of = r->o.class_of, .arg = r->o.class_arg, .cfg = r->o.cfg};
 
 	for (int i = 0; i < r->o.ndata; i++) {
 		struct sl_learn_part *p = &r->data.part[i];
@@ -125,9 +128,16 @@ static enum sl_status open_data(struct run *r, struct sl_err *err)
 
 static enum sl_status new_trainer(struct run *r, struct sl_trainer **ret, struct sl_err *err)
 {
-	const struct sl_train_options to = {.workers = r->o.workers, .precision = r->o.precision, .beta1 = 0.9f,
-		.beta2 = 0.99f, .eps = 1e-8f, .weight_decay = 0.02f, .ema = 0.998f, .bn_momentum = r->task.bn_momentum,
-		.clip_norm = r->task.clip_norm, .seed = r->o.seed};
+	const struct sl_train_options to = {.workers = r->o.workers,
+		.precision = r->o.precision,
+		.beta1 = 0.9f,
+		.beta2 = 0.99f,
+		.eps = 1e-8f,
+		.weight_decay = 0.02f,
+		.ema = 0.998f,
+		.bn_momentum = r->task.bn_momentum,
+		.clip_norm = r->task.clip_norm,
+		.seed = r->o.seed};
 
 	return sl_trainer_new(r->task.graph, r->task.input, &to, &r->task.batch, ret, err);
 }
@@ -193,9 +203,10 @@ static json_t *data_info(const struct run *r)
 
 		for (int k = 0; k < p->source->n; k++)
 			train += p->train[k];
-		json_array_append_new(list,
-			json_pack("{s:s, s:s, s:i, s:i, s:i, s:i}", "data", spec, "sha256", p->source->digest, "samples",
-				p->source->n, "groups", p->source->ngroup, "train", train, "validation", p->source->n - train));
+		json_array_append_new(
+			list, json_pack("{s:s, s:s, s:i, s:i, s:i, s:i}", "data", spec, "sha256", p->source->digest,
+				      "samples", p->source->n, "groups", p->source->ngroup, "train", train,
+				      "validation", p->source->n - train));
 	}
 	return list;
 }
@@ -206,9 +217,9 @@ static void make_info(struct run *r)
 	static const char *const precision[] = {"auto", "f32", "bf16"};
 
 	r->info = json_pack("{s:i, s:s, s:s, s:s, s:I, s:I, s:i, s:i, s:s, s:i, s:o}", "v", 1, "kind",
-		r->o.detector ? "detector" : "classifier", "recipe", r->task.recipe, "trainer", "signloop " SL_VERSION, "seed",
-		(json_int_t)r->o.seed, "steps", (json_int_t)r->steps, "batch", r->o.batch, "workers", r->o.workers, "precision",
-		precision[r->o.precision], "limit", r->o.limit, "data", data_info(r));
+		r->o.detector ? "detector" : "classifier", "recipe", r->task.recipe, "trainer", "signloop " SL_VERSION,
+		"seed", (json_int_t)r->o.seed, "steps", (json_int_t)r->steps, "batch", r->o.batch, "workers",
+		r->o.workers, "precision", precision[r->o.precision], "limit", r->o.limit, "data", data_info(r));
 	if (r->o.from)
 		json_object_set_new(r->info, "from", json_string(r->from));
 	if (r->o.validate)
@@ -241,8 +252,8 @@ static enum sl_status load_checkpoint(struct run *r, struct sl_err *err)
 	if (s != SL_OK)
 		return s;
 	const uint8_t *line = file.len > magic && memcmp(file.ptr, CHECKPOINT_MAGIC, magic) == 0
-		? memchr(file.ptr + magic, '\n', file.len - magic)
-		: NULL;
+				      ? memchr(file.ptr + magic, '\n', file.len - magic)
+				      : NULL;
 	if (!line)
 		return sl_fail(err, SL_CORRUPT, "%s is no checkpoint", r->checkpoint);
 	sl_json_print(r->info, &now);
@@ -252,7 +263,8 @@ static enum sl_status load_checkpoint(struct run *r, struct sl_err *err)
 			r->checkpoint);
 	s = sl_trainer_restore(r->trainer, sl_slice(line + 1, file.len - magic - len - 1), err);
 	if (s == SL_OK)
-		note(r, "going on from step %lld of %lld", (long long)sl_trainer_steps(r->trainer), (long long)r->steps);
+		note(r, "going on from step %lld of %lld", (long long)sl_trainer_steps(r->trainer),
+			(long long)r->steps);
 	return s == SL_OK ? SL_OK : sl_prefix(err, s, "%s", r->checkpoint);
 }
 
@@ -272,8 +284,14 @@ static void show_step(struct run *r, int64_t step, float lr, const struct sl_ste
 		r->parts[i] = keep * r->parts[i] + (1 - keep) * result->parts[i];
 	if (!r->o.progress)
 		return;
-	struct sl_learn_progress p = {.kind = SL_LEARN_STEP, .step = step, .steps = r->steps, .epoch = epochs_of(r, step),
-		.epochs = epochs_of(r, r->steps), .loss = r->loss, .lr = lr, .grad_norm = result->grad_norm,
+	struct sl_learn_progress p = {.kind = SL_LEARN_STEP,
+		.step = step,
+		.steps = r->steps,
+		.epoch = epochs_of(r, step),
+		.epochs = epochs_of(r, r->steps),
+		.loss = r->loss,
+		.lr = lr,
+		.grad_norm = result->grad_norm,
 		.left_s = took / (step - r->first_step) * (r->steps - step)};
 	memcpy(p.parts, r->parts, sizeof p.parts);
 	r->o.progress(r->o.progress_arg, &p);
@@ -300,10 +318,13 @@ static enum sl_status measure(struct run *r, bool last, struct sl_err *err)
 	if (last)
 		json_object_update(r->info, info);
 	if (r->o.progress)
-		r->o.progress(r->o.progress_arg,
-			&(struct sl_learn_progress){.kind = SL_LEARN_SCORE, .text = text, .score = score, .steps = r->steps,
-				.step = sl_trainer_steps(r->trainer), .epoch = epochs_of(r, sl_trainer_steps(r->trainer)),
-				.epochs = epochs_of(r, r->steps)});
+		r->o.progress(r->o.progress_arg, &(struct sl_learn_progress){.kind = SL_LEARN_SCORE,
+							 .text = text,
+							 .score = score,
+							 .steps = r->steps,
+							 .step = sl_trainer_steps(r->trainer),
+							 .epoch = epochs_of(r, sl_trainer_steps(r->trainer)),
+							 .epochs = epochs_of(r, r->steps)});
 	return SL_OK;
 }
 
@@ -328,10 +349,11 @@ static enum sl_status train(struct run *r, struct sl_err *err)
 		show_step(r, step + 1, lr, &result);
 		if (is_stopped(r)) {
 			s = save_checkpoint(r, err);
-			return s != SL_OK ? s
-					  : sl_fail(err, SL_CANCELLED,
-						    "stopped at step %lld of %lld; the same command with --resume goes on from %s",
-						    (long long)step + 1, (long long)r->steps, r->checkpoint);
+			return s != SL_OK
+				       ? s
+				       : sl_fail(err, SL_CANCELLED,
+						 "stopped at step %lld of %lld; the same command with --resume goes on from %s",
+						 (long long)step + 1, (long long)r->steps, r->checkpoint);
 		}
 		bool pausing = (step + 1) % pause == 0 && step + 1 < r->steps;
 		if (pausing && r->data.nval)

@@ -21,8 +21,8 @@ struct classifier {
 	uint64_t seed;
 	int classes, side;
 	const struct sl_sample **sample; /* trained on, by class */
-	int *first;                      /* of class c; first[classes] is the end */
-	float *upto;                     /* running sum of sqrt(images) of the classes before and c */
+	int *first; /* of class c; first[classes] is the end */
+	float *upto; /* running sum of sqrt(images) of the classes before and c */
 	int nworker;
 	struct worker *worker;
 };
@@ -72,8 +72,8 @@ static enum sl_status fill(void *arg, int worker, int64_t step, struct sl_tensor
 	return SL_OK;
 }
 
-static float loss(void *arg, int worker, int64_t step, const struct sl_tensor *out, struct sl_tensor *grad,
-	float parts[4])
+static float loss(
+	void *arg, int worker, int64_t step, const struct sl_tensor *out, struct sl_tensor *grad, float parts[4])
 {
 	struct classifier *c = arg;
 	const int *label = c->worker[worker].label;
@@ -113,8 +113,8 @@ static enum sl_status measure(struct sl_task *t, const struct sl_model *net, int
 		float temperature = sl_class_measure_temperature(m);
 
 		sl_class_measure_end(m, 1, &raw);
-		snprintf(text, SL_ERR_TEXT, "validation: %d of %d wrong, accuracy %.4f, mean class recall %.4f", raw.n - raw.right,
-			raw.n, raw.accuracy, raw.mean_recall);
+		snprintf(text, SL_ERR_TEXT, "validation: %d of %d wrong, accuracy %.4f, mean class recall %.4f",
+			raw.n - raw.right, raw.n, raw.accuracy, raw.mean_recall);
 		*ret_score = raw.accuracy;
 		json_object_set_new(info, "temperature", json_real(temperature));
 		json_object_set_new(info, "ece_uncalibrated", json_real(raw.ece));
@@ -150,14 +150,15 @@ static void collect(struct classifier *c, const struct sl_learn_data *d)
 	}
 }
 
-enum sl_status sl_task_classifier(const struct sl_learn_options *o, const struct sl_learn_data *d, struct sl_task *ret,
-	struct sl_err *err)
+enum sl_status sl_task_classifier(
+	const struct sl_learn_options *o, const struct sl_learn_data *d, struct sl_task *ret, struct sl_err *err)
 {
 	int classes = o->classes;
 
 	for (int i = 0; i < d->n; i++) {
 		if (d->part[i].source->format->scenes)
-			return sl_fail(err, SL_INVALID, "%s has scenes; a classifier learns from crops with a class", o->data[i]);
+			return sl_fail(err, SL_INVALID, "%s has scenes; a classifier learns from crops with a class",
+				o->data[i]);
 		classes = SL_MAX(classes, d->part[i].source->nclass);
 	}
 	if (classes < 2 || d->ntrain < 1)
@@ -176,9 +177,18 @@ enum sl_status sl_task_classifier(const struct sl_learn_options *o, const struct
 		c->worker[i].label = sl_calloc(o->batch / o->workers, sizeof(int));
 	}
 	collect(c, d);
-	*ret = (struct sl_task){.recipe = "signs48", .graph = sl_net_classifier(classes, DROPOUT, o->seed),
-		.input = {4, {o->batch, 3, c->side, c->side}}, .batch = {c, fill, loss}, .bn_momentum = 0.1f, .clip_norm = 0,
-		.recipe_steps = (int64_t)RECIPE_EPOCHS * d->ntrain / o->batch, .samples_an_epoch = d->ntrain, .rate = rate,
-		.measure = measure, .data = d, .priv = c, .free_priv = free_classifier};
+	*ret = (struct sl_task){.recipe = "signs48",
+		.graph = sl_net_classifier(classes, DROPOUT, o->seed),
+		.input = {4, {o->batch, 3, c->side, c->side}},
+		.batch = {c, fill, loss},
+		.bn_momentum = 0.1f,
+		.clip_norm = 0,
+		.recipe_steps = (int64_t)RECIPE_EPOCHS * d->ntrain / o->batch,
+		.samples_an_epoch = d->ntrain,
+		.rate = rate,
+		.measure = measure,
+		.data = d,
+		.priv = c,
+		.free_priv = free_classifier};
 	return SL_OK;
 }

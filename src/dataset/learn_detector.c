@@ -64,8 +64,8 @@ static enum sl_status fill(void *arg, int worker, int64_t step, struct sl_tensor
 	return SL_OK;
 }
 
-static float loss(void *arg, int worker, int64_t step, const struct sl_tensor *out, struct sl_tensor *grad,
-	float parts[4])
+static float loss(
+	void *arg, int worker, int64_t step, const struct sl_tensor *out, struct sl_tensor *grad, float parts[4])
 {
 	struct detector *d = arg;
 
@@ -92,8 +92,8 @@ static enum sl_status measure(struct sl_task *t, const struct sl_model *net, int
 	if (s == SL_OK) {
 		sl_detection_measure_end(m, &score);
 		snprintf(text, SL_ERR_TEXT,
-			"validation: AP %.4f, AP11 %.4f; at threshold %.3f precision %.3f, recall %.3f, %.3f false a scene", score.ap,
-			score.ap11, score.threshold, score.precision, score.recall, score.false_a_scene);
+			"validation: AP %.4f, AP11 %.4f; at threshold %.3f precision %.3f, recall %.3f, %.3f false a scene",
+			score.ap, score.ap11, score.threshold, score.precision, score.recall, score.false_a_scene);
 		*ret_score = score.ap;
 		json_object_set_new(info, "threshold", json_real(score.threshold));
 		json_object_set_new(info, "validation", sl_detection_score_json(&score));
@@ -122,8 +122,8 @@ static void collect_crops(struct detector *d, const struct sl_source *s)
 		if (p->cls < 0)
 			d->negative[d->set.nnegative++] = &p->image;
 		else if (list ? is_round_tt100k(s->class_name[p->cls]) : fminf(p->roi.w, p->roi.h) >= LEAST_PASTED)
-			d->paste[list][d->set.nsign[list]++] = (struct sl_paste){&p->image, p->roi,
-				gtsrb ? sl_shape_of_gtsrb(p->cls) : SL_SHAPE_ELLIPSE};
+			d->paste[list][d->set.nsign[list]++] = (struct sl_paste){
+				&p->image, p->roi, gtsrb ? sl_shape_of_gtsrb(p->cls) : SL_SHAPE_ELLIPSE};
 	}
 }
 
@@ -180,8 +180,8 @@ static void collect(struct detector *d, const struct sl_learn_data *data)
 	set->negative = d->negative;
 }
 
-enum sl_status sl_task_detector(const struct sl_learn_options *o, const struct sl_learn_data *data, struct sl_task *ret,
-	struct sl_err *err)
+enum sl_status sl_task_detector(
+	const struct sl_learn_options *o, const struct sl_learn_data *data, struct sl_task *ret, struct sl_err *err)
 {
 	struct detector *d = SL_NEW(struct detector);
 	int each = o->batch / o->workers;
@@ -199,10 +199,18 @@ enum sl_status sl_task_detector(const struct sl_learn_options *o, const struct s
 		d->worker[i].box = sl_calloc(each, sizeof *d->worker[i].box);
 		d->worker[i].targets = sl_calloc(each, sizeof *d->worker[i].targets);
 	}
-	*ret = (struct sl_task){.recipe = "center4", .graph = sl_net_detector(o->seed),
-		.input = {4, {o->batch, 3, SL_CROP_SIDE, SL_CROP_SIDE}}, .batch = {d, fill, loss}, .bn_momentum = 0.03f,
-		.clip_norm = 10, .recipe_steps = (int64_t)RECIPE_STEPS * RECIPE_BATCH / o->batch,
-		.samples_an_epoch = (double)RECIPE_STEPS * RECIPE_BATCH / 10, .rate = rate, .measure = measure, .data = data,
-		.priv = d, .free_priv = free_detector};
+	*ret = (struct sl_task){.recipe = "center4",
+		.graph = sl_net_detector(o->seed),
+		.input = {4, {o->batch, 3, SL_CROP_SIDE, SL_CROP_SIDE}},
+		.batch = {d, fill, loss},
+		.bn_momentum = 0.03f,
+		.clip_norm = 10,
+		.recipe_steps = (int64_t)RECIPE_STEPS * RECIPE_BATCH / o->batch,
+		.samples_an_epoch = (double)RECIPE_STEPS * RECIPE_BATCH / 10,
+		.rate = rate,
+		.measure = measure,
+		.data = data,
+		.priv = d,
+		.free_priv = free_detector};
 	return SL_OK;
 }

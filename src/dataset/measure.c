@@ -29,8 +29,13 @@ void sl_part_of(const struct sl_source *s, enum sl_part part, uint64_t split_see
 
 struct sl_measure_options sl_measure_defaults(bool detector)
 {
-	return (struct sl_measure_options){.threads = 1, .side = 48, .context = 1.15f, .standardise = true,
-		.mean = detector ? 127.5f : 0, .scale = detector ? 64 : 1, .stride = 32};
+	return (struct sl_measure_options){.threads = 1,
+		.side = 48,
+		.context = 1.15f,
+		.standardise = true,
+		.mean = detector ? 127.5f : 0,
+		.scale = detector ? 64 : 1,
+		.stride = 32};
 }
 
 /* A list of samples shared by threads; job k is samples [k*step, k*step + step) of it. */
@@ -39,9 +44,9 @@ struct work {
 	const struct sl_source *source;
 	const struct sl_measure_options *o;
 	int *sample, n, step, classes;
-	float *logit;                   /* crops: n x classes */
+	float *logit; /* crops: n x classes */
 	struct sl_detection *detection; /* scenes: n x SL_DETECT_MOST */
-	int *found;                     /* scenes: how many */
+	int *found; /* scenes: how many */
 	atomic_int next;
 	pthread_mutex_t lock; /* err, status */
 	struct sl_err *err;
@@ -114,7 +119,8 @@ int sl_measure_classes(const struct sl_model *net)
 	if (in.rank != 4 || sl_graph_shapes(g, &in, shape, NULL) != SL_OK)
 		return -1;
 	const struct sl_shape *out = &shape[g->output[0]];
-	return out->rank == 2 && out->dim[0] == in.dim[0] && out->dim[1] > 0 && out->dim[1] < 100000 ? (int)out->dim[1] : -1;
+	return out->rank == 2 && out->dim[0] == in.dim[0] && out->dim[1] > 0 && out->dim[1] < 100000 ? (int)out->dim[1]
+												     : -1;
 }
 
 static enum sl_status run_crops(struct work *w, struct sl_session *session, int first, int n, struct sl_err *err)
@@ -127,8 +133,8 @@ static enum sl_status run_crops(struct work *w, struct sl_session *session, int 
 
 	for (int i = 0; i < n; i++) {
 		const struct sl_sample *s = &w->source->sample[w->sample[first + i]];
-		struct sl_box b = {s->roi.x + s->roi.w * (1 - o->context) / 2, s->roi.y + s->roi.h * (1 - o->context) / 2,
-			s->roi.w * o->context, s->roi.h * o->context};
+		struct sl_box b = {s->roi.x + s->roi.w * (1 - o->context) / 2,
+			s->roi.y + s->roi.h * (1 - o->context) / 2, s->roi.w * o->context, s->roi.h * o->context};
 
 		sl_image_crop_resize(&s->image, b, &crop);
 		if (o->standardise)
@@ -153,8 +159,16 @@ enum sl_status sl_measure_crops(const struct sl_model *net, const struct sl_sour
 	if (classes < 0)
 		return sl_fail(err, SL_INVALID, "the net is no classifier of N,3,H,W images");
 	SL_AUTOFREE float *logit = sl_calloc(SL_MAX((size_t)n * classes, 1), sizeof *logit);
-	struct work w = {.net = net, .source = s, .o = o, .sample = sample, .n = n, .step = CROP_BATCH, .classes = classes,
-		.logit = logit, .err = err, .run = run_crops};
+	struct work w = {.net = net,
+		.source = s,
+		.o = o,
+		.sample = sample,
+		.n = n,
+		.step = CROP_BATCH,
+		.classes = classes,
+		.logit = logit,
+		.err = err,
+		.run = run_crops};
 	enum sl_status st = work_run(&w);
 
 	for (int i = 0; i < n && st == SL_OK; i++)
@@ -181,15 +195,16 @@ static enum sl_status decode(const struct work *w, const struct sl_tensor *out, 
 static enum sl_status run_scene(struct work *w, struct sl_session *session, int first, int n, struct sl_err *err)
 {
 	const struct sl_image *im = &w->source->sample[w->sample[first]].image;
-	int stride = w->o->stride, iw = (im->w + stride - 1) / stride * stride, ih = (im->h + stride - 1) / stride * stride;
+	int stride = w->o->stride, iw = (im->w + stride - 1) / stride * stride,
+	    ih = (im->h + stride - 1) / stride * stride;
 	SL_AUTOFREE float *data = sl_aligned((size_t)3 * iw * ih * sizeof *data);
 	struct sl_tensor in = {data, {4, {1, 3, ih, iw}}}, out[SL_NODE_IN];
 
 	sl_input_scene(im, iw, ih, w->o->mean, w->o->scale, data);
 	enum sl_status st = sl_session_run(session, &in, out, err);
-	return st == SL_OK
-		? decode(w, &out[0], im, iw, ih, w->detection + (size_t)first * SL_DETECT_MOST, &w->found[first], err)
-		: st;
+	return st == SL_OK ? decode(w, &out[0], im, iw, ih, w->detection + (size_t)first * SL_DETECT_MOST,
+				     &w->found[first], err)
+			   : st;
 }
 
 enum sl_status sl_measure_scenes(const struct sl_model *net, const struct sl_source *s, const bool *flags,
@@ -197,10 +212,19 @@ enum sl_status sl_measure_scenes(const struct sl_model *net, const struct sl_sou
 {
 	SL_AUTOFREE int *sample = sl_calloc(SL_MAX(s->n, 1), sizeof *sample);
 	int n = list_samples(s, flags, false, sample);
-	SL_AUTOFREE struct sl_detection *detection = sl_calloc((size_t)SL_MAX(n, 1) * SL_DETECT_MOST, sizeof *detection);
+	SL_AUTOFREE struct sl_detection *detection =
+		sl_calloc((size_t)SL_MAX(n, 1) * SL_DETECT_MOST, sizeof *detection);
 	SL_AUTOFREE int *found = sl_calloc(SL_MAX(n, 1), sizeof *found);
-	struct work w = {.net = net, .source = s, .o = o, .sample = sample, .n = n, .step = 1, .detection = detection,
-		.found = found, .err = err, .run = run_scene};
+	struct work w = {.net = net,
+		.source = s,
+		.o = o,
+		.sample = sample,
+		.n = n,
+		.step = 1,
+		.detection = detection,
+		.found = found,
+		.err = err,
+		.run = run_scene};
 	enum sl_status st = work_run(&w);
 
 	for (int i = 0; i < n && st == SL_OK; i++) {

@@ -14,7 +14,8 @@ const struct sl_format sl_formats[] = {
 	{"imagefolder", "one folder a class, named by class index or code", false, sl_read_imagefolder},
 	{"webdataset", "tar shards of KEY.jpg and KEY.json {\"class\", \"roi\", \"group\"}", false, sl_read_webdataset},
 	{"csv", "CSV with a header: file, class, and optionally x1,y1,x2,y2 and group", false, sl_read_csv},
-	{"coco", "COCO: folder with one JSON of images and annotations, images beside it or in images/", true, sl_read_coco},
+	{"coco", "COCO: folder with one JSON of images and annotations, images beside it or in images/", true,
+		sl_read_coco},
 	{"yolo", "YOLO: images/ and labels/ (class cx cy w h, shares of the image)", true, sl_read_yolo},
 	{"aihub", "AI-Hub road signs: images and one JSON each with annotation[].box", true, sl_read_aihub},
 	{"dataset", "VERSION[/train|heldout|aside|all] made by 'signloop dataset snapshot'", false, sl_read_dataset},
@@ -93,8 +94,13 @@ enum sl_status sl_source_add(struct sl_source *s, const struct sl_source_options
 	s->bytes += (int64_t)im.w * im.h * 3;
 	if (s->bytes > most)
 		return sl_fail(err, SL_TOO_LARGE, "more than %lld bytes of pixels; use --limit", (long long)most);
-	*append(s) = (struct sl_sample){.name = sl_strdup(name), .image = im, .cls = cls, .roi = roi, .nbox = nbox,
-		.box = SL_TAKE(owned), .group_name = sl_strdup(group ? group : name)};
+	*append(s) = (struct sl_sample){.name = sl_strdup(name),
+		.image = im,
+		.cls = cls,
+		.roi = roi,
+		.nbox = nbox,
+		.box = SL_TAKE(owned),
+		.group_name = sl_strdup(group ? group : name)};
 	im = (struct sl_image){0};
 	if (cls >= s->nclass && !s->class_name)
 		s->nclass = cls + 1;
@@ -161,8 +167,8 @@ static const struct sl_format *find_format(const char *spec, const char **ret_pa
 	return NULL;
 }
 
-enum sl_status sl_source_open(const char *spec, const struct sl_source_options *o, struct sl_source **ret,
-	struct sl_err *err)
+enum sl_status sl_source_open(
+	const char *spec, const struct sl_source_options *o, struct sl_source **ret, struct sl_err *err)
 {
 	SL_AUTO(sl_source_freep) struct sl_source *s = SL_NEW(struct sl_source);
 	const char *path = NULL;

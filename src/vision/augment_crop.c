@@ -7,19 +7,19 @@
 #include "vision/augment.h"
 #include <math.h>
 
-#define LARGEST_SIGN 150.0f  /* in the crop: an enlarged one would fill it */
-#define LEAST_VISIBLE 0.7f   /* of the area, to count as a sign */
-#define LEAST_SIDE 11.0f     /* the larger side, likewise */
-#define WINDOW_OUTSIDE 0.1f  /* of the window may lie beyond the scene */
+#define LARGEST_SIGN 150.0f /* in the crop: an enlarged one would fill it */
+#define LEAST_VISIBLE 0.7f /* of the area, to count as a sign */
+#define LEAST_SIDE 11.0f /* the larger side, likewise */
+#define WINDOW_OUTSIDE 0.1f /* of the window may lie beyond the scene */
 
 enum sl_sign_shape sl_shape_of_gtsrb(int cls)
 {
 	if (cls == 11 || (cls >= 18 && cls <= 31))
 		return SL_SHAPE_TRIANGLE;
-	return cls == 13 ? SL_SHAPE_TRIANGLE_DOWN
-		: cls == 12 ? SL_SHAPE_DIAMOND
-		: cls == 14 ? SL_SHAPE_OCTAGON
-			    : SL_SHAPE_ELLIPSE;
+	return cls == 13   ? SL_SHAPE_TRIANGLE_DOWN
+	       : cls == 12 ? SL_SHAPE_DIAMOND
+	       : cls == 14 ? SL_SHAPE_OCTAGON
+			   : SL_SHAPE_ELLIPSE;
 }
 
 /* u, v in [-1, 1] from the middle of the sign. */
@@ -44,12 +44,13 @@ static void soften(float *m, int n, int step, float *line) /* 1 2 1 along one li
 	for (int i = 0; i < n; i++)
 		line[i] = m[(size_t)i * step];
 	for (int i = 0; i < n; i++)
-		m[(size_t)i * step] = (2 * line[i] + (i ? line[i - 1] : line[i]) + (i + 1 < n ? line[i + 1] : line[i])) / 4;
+		m[(size_t)i * step] =
+			(2 * line[i] + (i ? line[i - 1] : line[i]) + (i + 1 < n ? line[i + 1] : line[i])) / 4;
 }
 
 float *sl_shape_mask(enum sl_sign_shape shape, int w, int h)
 {
-	float *m = SL_NEW_N(float, (size_t)w * h);
+	float *m = SL_NEW_N(float, (size_t)w *h);
 	SL_AUTOFREE float *line = sl_calloc(SL_MAX(w, h), sizeof *line);
 
 	for (int y = 0; y < h; y++)
@@ -57,7 +58,8 @@ float *sl_shape_mask(enum sl_sign_shape shape, int w, int h)
 			int in = 0;
 
 			for (int k = 0; k < 16; k++) { /* 4 x 4 points a pixel */
-				float u = (x + ((k & 3) + 0.5f) / 4) * 2 / w - 1, v = (y + ((k >> 2) + 0.5f) / 4) * 2 / h - 1;
+				float u = (x + ((k & 3) + 0.5f) / 4) * 2 / w - 1,
+				      v = (y + ((k >> 2) + 0.5f) / 4) * 2 / h - 1;
 				in += is_inside(shape, u, v);
 			}
 			m[(size_t)y * w + x] = in / 16.0f;
@@ -101,8 +103,8 @@ static void cut_window(const struct window *w, struct sl_image *ret)
 {
 	double ix = 1.0 / w->sx, iy = 1.0 / w->sy;
 	/* Edges: scene = x0 + crop / s; centres: half a pixel on both sides. Mirrored: crop -> side - crop. */
-	double h[9] = {w->flip ? -ix : ix, 0, w->flip ? w->x0 + (ret->w - 0.5) * ix - 0.5 : w->x0 + 0.5 * ix - 0.5, 0, iy,
-		w->y0 + 0.5 * iy - 0.5, 0, 0, 1};
+	double h[9] = {w->flip ? -ix : ix, 0, w->flip ? w->x0 + (ret->w - 0.5) * ix - 0.5 : w->x0 + 0.5 * ix - 0.5, 0,
+		iy, w->y0 + 0.5 * iy - 0.5, 0, 0, 1};
 
 	sl_image_warp(w->image, h, SL_BORDER_REFLECT, ret);
 }
@@ -157,8 +159,8 @@ static void negative_window(const struct sl_scene_set *set, struct sl_rng *r, in
 	w->y0 = sl_rng_uniform(r, 0, im->h - side / s);
 }
 
-static void cut_crop(const struct sl_scene_set *set, struct sl_rng *r, struct sl_image *ret,
-	struct sl_target_box *box, int *ret_n)
+static void cut_crop(
+	const struct sl_scene_set *set, struct sl_rng *r, struct sl_image *ret, struct sl_target_box *box, int *ret_n)
 {
 	const struct sl_scene *scene = NULL;
 	float kind = sl_rng_unit(r);
@@ -194,7 +196,8 @@ static float mean_of(const struct sl_image *im, int x1, int y1, int x2, int y2)
 static struct sl_image cut_roi(const struct sl_image *im, struct sl_box roi)
 {
 	int x = SL_MAX((int)lroundf(roi.x), 0), y = SL_MAX((int)lroundf(roi.y), 0);
-	int w = SL_MAX(SL_MIN((int)lroundf(roi.w), im->w - x), 1), h = SL_MAX(SL_MIN((int)lroundf(roi.h), im->h - y), 1);
+	int w = SL_MAX(SL_MIN((int)lroundf(roi.w), im->w - x), 1),
+	    h = SL_MAX(SL_MIN((int)lroundf(roi.h), im->h - y), 1);
 	struct sl_image ret = sl_image_new(w, h);
 
 	for (int i = 0; i < h; i++)
@@ -241,8 +244,8 @@ static const struct sl_paste *pick_sign(const struct sl_scene_set *set, struct s
 	return set->nsign[which] ? &set->sign[which][sl_rng_below(r, set->nsign[which])] : NULL;
 }
 
-static void paste_signs(const struct sl_scene_set *set, struct sl_rng *r, struct sl_image *im,
-	struct sl_target_box *box, int *n)
+static void paste_signs(
+	const struct sl_scene_set *set, struct sl_rng *r, struct sl_image *im, struct sl_target_box *box, int *n)
 {
 	static const int counts[4] = {1, 1, 2, 3};
 	int wanted = counts[sl_rng_below(r, 4)], side = im->w, last_x = -1, last_y = 0, last_w = 0;
@@ -250,9 +253,10 @@ static void paste_signs(const struct sl_scene_set *set, struct sl_rng *r, struct
 	for (int i = 0; i < wanted && *n < SL_CROP_BOXES; i++) {
 		const struct sl_paste *p = pick_sign(set, r);
 		bool below = sl_rng_unit(r) < 0.35f && last_x >= 0;
-		float width = below ? last_w * sl_rng_uniform(r, 0.85f, 1.15f)
-				    : expf(sl_rng_uniform(r, logf(13), logf(100)));
-		int w = SL_MAX((int)lroundf(width), 4), h = SL_MAX((int)lroundf(width * sl_rng_uniform(r, 0.9f, 1.1f)), 4);
+		float width =
+			below ? last_w * sl_rng_uniform(r, 0.85f, 1.15f) : expf(sl_rng_uniform(r, logf(13), logf(100)));
+		int w = SL_MAX((int)lroundf(width), 4),
+		    h = SL_MAX((int)lroundf(width * sl_rng_uniform(r, 0.9f, 1.1f)), 4);
 		int x = below ? last_x + (last_w - w) / 2 : (int)sl_rng_below(r, SL_MAX(side - w + 1, 1));
 		int y = below ? last_y + (int)sl_rng_below(r, 5) : (int)sl_rng_below(r, SL_MAX(side - h + 1, 1));
 

@@ -85,7 +85,8 @@ void sl_augment_sign(const struct sl_image *src, struct sl_box roi, struct sl_rn
 
 void sl_crop_sign(const struct sl_image *src, struct sl_box roi, float scale, struct sl_image *ret)
 {
-	struct sl_box b = {roi.x + roi.w * (1 - scale) / 2, roi.y + roi.h * (1 - scale) / 2, roi.w * scale, roi.h * scale};
+	struct sl_box b = {
+		roi.x + roi.w * (1 - scale) / 2, roi.y + roi.h * (1 - scale) / 2, roi.w * scale, roi.h * scale};
 
 	sl_image_crop_resize(src, b, ret);
 }

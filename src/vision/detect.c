@@ -122,8 +122,8 @@ int sl_detect_center4(const float *out, int h, int w, const struct sl_detect_opt
 			if (!(out[at] > least) || !is_peak(out, x, y, w, h))
 				continue;
 			d.score = 1 / (1 + expf(-out[at]));
-			if (clip(&d.box, cx - side_of(box[at]), cy - side_of(box[plane + at]), cx + side_of(box[2 * plane + at]),
-				    cy + side_of(box[3 * plane + at]), o))
+			if (clip(&d.box, cx - side_of(box[at]), cy - side_of(box[plane + at]),
+				    cx + side_of(box[2 * plane + at]), cy + side_of(box[3 * plane + at]), o))
 				keep_best(ret, &n, o->most, &d);
 		}
 	return sl_detect_nms(ret, n, o->iou, false);
@@ -143,8 +143,8 @@ int sl_detect_yolov5(const float *out, int n, int classes, const struct sl_detec
 				d.cls = c;
 		if (classes > 0)
 			d.score *= out[5 + d.cls];
-		if (d.score > o->min_score && clip(&d.box, out[0] - out[2] / 2, out[1] - out[3] / 2, out[0] + out[2] / 2,
-						      out[1] + out[3] / 2, o))
+		if (d.score > o->min_score && clip(&d.box, out[0] - out[2] / 2, out[1] - out[3] / 2,
+						      out[0] + out[2] / 2, out[1] + out[3] / 2, o))
 			keep_best(ret, &kept, o->most, &d);
 	}
 	return sl_detect_nms(ret, kept, o->iou, true);

@@ -60,9 +60,9 @@ enum sl_status sl_image_probe(struct sl_slice file, int *ret_w, int *ret_h, cons
 {
 	struct sl_image_info info;
 	const char *type = is_jpeg(file) ? "image/jpeg" : "image/png";
-	enum sl_status s = is_jpeg(file) ? sl_jpeg_probe(file, &info, err)
-		: is_png(file)           ? sl_png_probe(file, &info, err)
-					 : unsupported(file, err);
+	enum sl_status s = is_jpeg(file)  ? sl_jpeg_probe(file, &info, err)
+			   : is_png(file) ? sl_png_probe(file, &info, err)
+					  : unsupported(file, err);
 
 	if (s != SL_OK)
 		return s;

@@ -12,7 +12,7 @@
 #include <jerror.h>
 
 enum {
-	JPEG_SCANS = 64,     /* a progressive file of thousands of empty scans costs minutes; real ones have about 10 */
+	JPEG_SCANS = 64, /* a progressive file of thousands of empty scans costs minutes; real ones have about 10 */
 	JPEG_ROWS_AT_ONCE = 16,
 };
 
@@ -46,8 +46,8 @@ static void on_message(j_common_ptr c, int level)
 
 	if (level >= 0)
 		return;
-	if (code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER || code == JWRN_HUFF_BAD_CODE || code == JWRN_MUST_RESYNC ||
-		code == JWRN_ARITH_BAD_CODE || code == JWRN_BOGUS_PROGRESSION)
+	if (code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER || code == JWRN_HUFF_BAD_CODE ||
+		code == JWRN_MUST_RESYNC || code == JWRN_ARITH_BAD_CODE || code == JWRN_BOGUS_PROGRESSION)
 		fail_and_jump(c);
 }
 
@@ -187,8 +187,8 @@ static void write_rows(struct writer *w, const struct sl_image *im)
 	}
 }
 
-enum sl_status sl_jpeg_encode(const struct sl_image *im, int quality, bool full_chroma, struct sl_buf *ret,
-	struct sl_err *err)
+enum sl_status sl_jpeg_encode(
+	const struct sl_image *im, int quality, bool full_chroma, struct sl_buf *ret, struct sl_err *err)
 {
 	SL_AUTO(writer_done) struct writer w = {0};
 

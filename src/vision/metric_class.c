@@ -100,8 +100,11 @@ void sl_class_measure_end(struct sl_class_measure *m, float temperature, struct 
 	int bin_right[SL_ECE_BINS] = {0}, present = 0;
 
 	memset(m->counts, 0, (size_t)3 * m->classes * sizeof *m->counts);
-	*ret = (struct sl_class_score){.n = m->n, .classes = m->classes, .class_n = m->counts,
-		.class_right = m->counts + m->classes, .class_said = m->counts + 2 * m->classes};
+	*ret = (struct sl_class_score){.n = m->n,
+		.classes = m->classes,
+		.class_n = m->counts,
+		.class_right = m->counts + m->classes,
+		.class_said = m->counts + 2 * m->classes};
 	for (int i = 0; i < m->n; i++) {
 		double p, l;
 		int cls = m->cls[i];

@@ -83,7 +83,8 @@ enum sl_status sl_png_decode(struct sl_slice file, int64_t max_pixels, struct sl
 enum sl_status sl_png_encode(const struct sl_image *im, struct sl_buf *ret, struct sl_err *err)
 {
 	SL_AUTO(ctx_freep) spng_ctx *c = spng_ctx_new(SPNG_CTX_ENCODER);
-	struct spng_ihdr head = {.width = im->w, .height = im->h, .bit_depth = 8, .color_type = SPNG_COLOR_TYPE_TRUECOLOR};
+	struct spng_ihdr head = {
+		.width = im->w, .height = im->h, .bit_depth = 8, .color_type = SPNG_COLOR_TYPE_TRUECOLOR};
 	size_t len;
 	int e;
 

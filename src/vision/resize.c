@@ -126,10 +126,10 @@ void sl_image_crop_resize(const struct sl_image *src, struct sl_box box, struct 
 
 void sl_image_resize_area(const struct sl_image *src, struct sl_image *ret)
 {
-	SL_AUTO(axis_done) struct axis ax =
-		ret->w < src->w ? axis_area(src->w, ret->w) : axis_bilinear(src->w, ret->w, 0, src->w);
-	SL_AUTO(axis_done) struct axis ay =
-		ret->h < src->h ? axis_area(src->h, ret->h) : axis_bilinear(src->h, ret->h, 0, src->h);
+	SL_AUTO(axis_done)
+	struct axis ax = ret->w < src->w ? axis_area(src->w, ret->w) : axis_bilinear(src->w, ret->w, 0, src->w);
+	SL_AUTO(axis_done)
+	struct axis ay = ret->h < src->h ? axis_area(src->h, ret->h) : axis_bilinear(src->h, ret->h, 0, src->h);
 
 	apply(src, &ax, &ay, ret);
 }

@@ -17,8 +17,8 @@ static int border_index(int i, int n, enum sl_border border)
 	return i < n ? i : 2 * n - 1 - i;
 }
 
-static inline void blend(const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d, int fx, int fy,
-	uint8_t *out)
+static inline void blend(
+	const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d, int fx, int fy, uint8_t *out)
 {
 	int wa = (256 - fx) * (256 - fy), wb = fx * (256 - fy), wc = (256 - fx) * fy, wd = fx * fy;
 
@@ -123,7 +123,8 @@ void sl_image_gaussian(struct sl_image *im, float sigma)
 	}
 	for (int i = 0; i < radius; i++) {
 		memcpy(plane + (size_t)i * w3, plane + (size_t)radius * w3, w3 * sizeof *plane);
-		memcpy(plane + (size_t)(rows - 1 - i) * w3, plane + (size_t)(rows - 1 - radius) * w3, w3 * sizeof *plane);
+		memcpy(plane + (size_t)(rows - 1 - i) * w3, plane + (size_t)(rows - 1 - radius) * w3,
+			w3 * sizeof *plane);
 	}
 	for (int y = 0; y < im->h; y++) {
 		uint8_t *out = im->px + (size_t)y * w3;

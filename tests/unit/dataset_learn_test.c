@@ -128,7 +128,8 @@ TEST(learn, classifier_learns_and_says_how)
 	CHECK(json_number_value(json_object_get(json_object_get(info, "validation"), "accuracy")) > 0.99);
 	CHECK(strlen(json_string_value(json_object_get(info, "sha256"))) == 64);
 	CHECK(json_number_value(json_object_get(info, "temperature")) > 0);
-	CHECK(!strstr(json_string_value(json_object_get(json_array_get(json_object_get(info, "data"), 0), "data")), "/"));
+	CHECK(!strstr(
+		json_string_value(json_object_get(json_array_get(json_object_get(info, "data"), 0), "data")), "/"));
 	CHECK(sl_fs_is_file(out) && sl_fs_is_file(beside) && !sl_fs_is_file(checkpoint));
 }
 

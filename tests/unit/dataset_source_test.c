@@ -39,8 +39,8 @@ static void put_png(const char *name, int w, int h, int grey)
 	put(name, sl_buf_slice(&file));
 }
 
-static enum sl_status try_open(const char *format, const char *name, const struct sl_source_options *o,
-	struct sl_source **ret)
+static enum sl_status try_open(
+	const char *format, const char *name, const struct sl_source_options *o, struct sl_source **ret)
 {
 	SL_AUTOFREE char *path = path_of(name);
 	SL_AUTOFREE char *spec = sl_asprintf("%s:%s", format, path);
@@ -68,12 +68,11 @@ static void put_gtsrb(void)
 	put_png("g/00000/00000_00000_00001.png", 30, 32, 20);
 	put_png("g/00000/00000_00001_00000.png", 240, 200, 30);
 	put_png("g/00001/00001_00000_00000.png", 30, 30, 40);
-	put_text("g/labels.csv",
-		"file,width,height,roi_x1,roi_y1,roi_x2,roi_y2,class_id,track\n"
-		"00000/00000_00000_00000.png,30,32,5,6,24,25,0,00000\n"
-		"00000/00000_00000_00001.png,30,32,5,6,24,25,0,00000\n"
-		"00000/00000_00001_00000.png,240,200,24,4,215,195,0,00001\r\n"
-		"00001/00001_00000_00000.png,30,30,5,5,24,24,1,00000\n");
+	put_text("g/labels.csv", "file,width,height,roi_x1,roi_y1,roi_x2,roi_y2,class_id,track\n"
+				 "00000/00000_00000_00000.png,30,32,5,6,24,25,0,00000\n"
+				 "00000/00000_00000_00001.png,30,32,5,6,24,25,0,00000\n"
+				 "00000/00000_00001_00000.png,240,200,24,4,215,195,0,00001\r\n"
+				 "00001/00001_00000_00000.png,30,30,5,5,24,24,1,00000\n");
 }
 
 static void check_gtsrb(const struct sl_source *s)
@@ -225,9 +224,9 @@ TEST(source, tt100k_folders_and_negatives)
 TEST(source, webdataset_shards)
 {
 	const struct sl_source_options o = {0};
-	SL_AUTOFREE char *pack =
-		sl_asprintf("cd %s && mkdir shards && tar -cf shards/0.tar -C w k1.png k1.json && tar -cf shards/1.tar -C w k2.png k2.json",
-			sl_test_dir());
+	SL_AUTOFREE char *pack = sl_asprintf(
+		"cd %s && mkdir shards && tar -cf shards/0.tar -C w k1.png k1.json && tar -cf shards/1.tar -C w k2.png k2.json",
+		sl_test_dir());
 	struct sl_source *s;
 
 	put_png("w/k1.png", 64, 64, 1);

@@ -6,7 +6,8 @@
 
 TEST(augment, square_goes_to_the_quad)
 {
-	static const double quad[4][2] = {{3, 1}, {10, 2}, {12, 9}, {1, 7}}, corner[4][2] = {{-1, -1}, {1, -1}, {1, 1}, {-1, 1}};
+	static const double quad[4][2] = {{3, 1}, {10, 2}, {12, 9}, {1, 7}},
+			    corner[4][2] = {{-1, -1}, {1, -1}, {1, 1}, {-1, 1}};
 	double h[9];
 
 	sl_square_to_quad(quad, h);
@@ -96,10 +97,12 @@ TEST(augment, signs_are_unbiased)
 TEST(augment, crop_boxes_follow_their_pixels)
 {
 	struct sl_target_box label = {130, 90, 160, 120, false};
-	struct sl_image src = with_square(400, 300, (struct sl_box){130, 90, 30, 30}), ret = sl_image_new(SL_CROP_SIDE, SL_CROP_SIDE);
+	struct sl_image src = with_square(400, 300, (struct sl_box){130, 90, 30, 30}),
+			ret = sl_image_new(SL_CROP_SIDE, SL_CROP_SIDE);
 	struct sl_scene scene = {&src, &label, 1};
 	int zero = 0, n, used = 0;
-	struct sl_scene_set set = {.scene = &scene, .nscene = 1, .scene_of_box = &zero, .index_of_box = &zero, .nbox = 1};
+	struct sl_scene_set set = {
+		.scene = &scene, .nscene = 1, .scene_of_box = &zero, .index_of_box = &zero, .nbox = 1};
 	double off_x = 0, off_y = 0, x, y;
 
 	for (int i = 0; i < 300; i++) {
@@ -107,7 +110,8 @@ TEST(augment, crop_boxes_follow_their_pixels)
 		struct sl_target_box box[SL_CROP_BOXES];
 
 		sl_augment_crop(&set, &r, &ret, box, &n);
-		if (n != 1 || box[0].x1 < 3 || box[0].y1 < 3 || box[0].x2 > SL_CROP_SIDE - 3 || box[0].y2 > SL_CROP_SIDE - 3)
+		if (n != 1 || box[0].x1 < 3 || box[0].y1 < 3 || box[0].x2 > SL_CROP_SIDE - 3 ||
+			box[0].y2 > SL_CROP_SIDE - 3)
 			continue;
 		centre_of(&ret, &x, &y);
 		if (!(fabs(x - (box[0].x1 + box[0].x2) / 2) < 1 && fabs(y - (box[0].y1 + box[0].y2) / 2) < 1))
@@ -152,7 +156,8 @@ TEST(augment, cut_and_small_boxes_are_ignored)
 
 TEST(augment, pasted_signs_are_labelled_and_apart)
 {
-	struct sl_image scene_px = sl_image_new(400, 400), sign = sl_image_new(50, 50), ret = sl_image_new(SL_CROP_SIDE, SL_CROP_SIDE);
+	struct sl_image scene_px = sl_image_new(400, 400), sign = sl_image_new(50, 50),
+			ret = sl_image_new(SL_CROP_SIDE, SL_CROP_SIDE);
 	struct sl_scene scene = {&scene_px, NULL, 0};
 	struct sl_paste p = {&sign, {5, 5, 40, 40}, SL_SHAPE_OCTAGON};
 	struct sl_scene_set set = {.scene = &scene, .nscene = 1, .sign = {&p, NULL}, .nsign = {1, 0}};
@@ -167,7 +172,8 @@ TEST(augment, pasted_signs_are_labelled_and_apart)
 		pasted += n;
 		empty += n == 0;
 		for (int a = 0; a < n; a++) {
-			CHECK(box[a].x1 >= 0 && box[a].y1 >= 0 && box[a].x2 <= SL_CROP_SIDE && box[a].y2 <= SL_CROP_SIDE);
+			CHECK(box[a].x1 >= 0 && box[a].y1 >= 0 && box[a].x2 <= SL_CROP_SIDE &&
+				box[a].y2 <= SL_CROP_SIDE);
 			CHECK(box[a].x2 - box[a].x1 >= 10 && box[a].x2 - box[a].x1 <= 116);
 			for (int b = 0; b < a; b++)
 				CHECK(box[a].x1 >= box[b].x2 || box[b].x1 >= box[a].x2 || box[a].y1 >= box[b].y2 ||
@@ -175,7 +181,7 @@ TEST(augment, pasted_signs_are_labelled_and_apart)
 		}
 	}
 	CHECK(pasted > 150 && pasted < 260); /* .6 x 1.75, less what touches */
-	CHECK(empty > 50 && empty < 110);    /* .4 */
+	CHECK(empty > 50 && empty < 110); /* .4 */
 	sl_image_done(&scene_px);
 	sl_image_done(&sign);
 	sl_image_done(&ret);
@@ -214,7 +220,8 @@ TEST(augment, the_same_place_in_a_run_gives_the_same_pixels)
 {
 	struct sl_image src = with_square(60, 60, (struct sl_box){20, 20, 20, 20}), a = sl_image_new(48, 48),
 			b = sl_image_new(48, 48);
-	struct sl_rng r1 = sl_augment_rng(1, 77, 1, 3), r2 = sl_augment_rng(1, 77, 1, 3), r3 = sl_augment_rng(1, 77, 0, 3);
+	struct sl_rng r1 = sl_augment_rng(1, 77, 1, 3), r2 = sl_augment_rng(1, 77, 1, 3),
+		      r3 = sl_augment_rng(1, 77, 0, 3);
 
 	sl_augment_sign(&src, (struct sl_box){15, 15, 30, 30}, &r1, &a);
 	sl_augment_sign(&src, (struct sl_box){15, 15, 30, 30}, &r2, &b);

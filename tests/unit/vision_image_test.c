@@ -228,7 +228,8 @@ TEST(image, a_cut_file_is_unreadable_wherever_it_is_cut)
 	CHECK_OK(sl_jpeg_encode(&src, 90, false, &file[0], &err));
 	CHECK_OK(sl_png_encode(&src, &file[1], &err));
 	for (int k = 0; k < 2; k++)
-		for (size_t n = 8; n < file[k].len - (k ? 16 : 0); n++) { /* PNG: without the last CRC and IEND the pixels are whole */
+		for (size_t n = 8; n < file[k].len - (k ? 16 : 0);
+			n++) { /* PNG: without the last CRC and IEND the pixels are whole */
 			uint8_t *exact = sl_memdup(file[k].ptr, n); /* so that reading past the end is seen */
 
 			CHECK_STATUS(sl_image_decode(sl_slice(exact, n), MOST, &back, &err), SL_UNREADABLE);

@@ -22,8 +22,8 @@ TEST(detect, iou_by_hand)
 
 TEST(detect, nms_keeps_the_best_of_each_place)
 {
-	struct sl_detection d[] = {det(0, 0, 10, 10, .5f), det(1, 0, 10, 10, .9f), det(30, 0, 10, 10, .7f),
-		det(0, 5.5f, 10, 10, .6f)};
+	struct sl_detection d[] = {
+		det(0, 0, 10, 10, .5f), det(1, 0, 10, 10, .9f), det(30, 0, 10, 10, .7f), det(0, 5.5f, 10, 10, .6f)};
 	int n = sl_detect_nms(d, 4, 0.45f, false);
 
 	CHECK_EQ(n, 3);
@@ -48,7 +48,7 @@ TEST(detect, center4_by_hand)
 		out[i] = i < PLANE ? -9 : 0; /* exp(0) * 4 = 4 px to each side */
 	out[3 * W + 5] = 2;
 	out[3 * W + 6] = 1.9f;
-	out[PLANE + 3 * W + 5] = logf(2);     /* left 8 */
+	out[PLANE + 3 * W + 5] = logf(2); /* left 8 */
 	out[4 * PLANE + 3 * W + 5] = logf(3); /* bottom 12 */
 	out[0] = 0;
 	out[11 * W + 15] = -3.95f; /* .0189 */
@@ -99,8 +99,8 @@ TEST(detect, only_the_best_hundred_stay)
 
 TEST(detect, yolov5_by_hand)
 {
-	static const float out[3][7] = {{20, 20, 10, 20, .8f, .1f, .5f}, {21, 20, 10, 20, .7f, .1f, .5f},
-		{60, 40, 20, 30, .9f, 1, 0}};
+	static const float out[3][7] = {
+		{20, 20, 10, 20, .8f, .1f, .5f}, {21, 20, 10, 20, .7f, .1f, .5f}, {60, 40, 20, 30, .9f, 1, 0}};
 	struct sl_detection d[SL_DETECT_MOST];
 	int n = sl_detect_yolov5(out[0], 3, 2, &options, d);
 
