@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
-enum { OPTS = 64, NAME = 64, HELP_INDENT = 24 };
+enum { OPTS = 64, NAME = 64, HELP_INDENT = 24, NO_WRAP = 10000 };
 
 static const struct sl_opt *find(const struct sl_opt *opts, const char *name)
 {
@@ -123,8 +123,15 @@ enum sl_status sl_opt_parse(const struct sl_usage *u, const struct sl_opt *opts,
 	return SL_OK;
 }
 
+/* A single line end inside prose is a space; two end a paragraph; `keep` keeps every line as it is. */
+static bool ends_line(const char *text, bool keep)
+{
+	return *text == '\n' && (keep || text[1] == '\n' || text[-1] == '\n');
+}
+
 static void wrap(struct sl_buf *ret, const char *text, int indent, int at, int width)
 {
+	bool keep = width == NO_WRAP;
 	int col = at;
 	while (*text) {
 		int n = (int)strcspn(text, " \n");
@@ -135,12 +142,12 @@ static void wrap(struct sl_buf *ret, const char *text, int indent, int at, int w
 		sl_buf_add(ret, text, (size_t)n);
 		col += n;
 		text += n;
-		if (*text == '\n') {
+		if (ends_line(text, keep)) {
 			sl_buf_printf(ret, "\n%*s", indent, "");
 			col = indent;
 			text++;
 		} else if (*text) {
-			text += strspn(text, " ");
+			text += strspn(text, " ") ? strspn(text, " ") : 1;
 			if (*text && col + 1 + (int)strcspn(text, " \n") <= width) {
 				sl_buf_puts(ret, " ");
 				col++;
@@ -178,7 +185,7 @@ enum sl_status sl_opt_help(const struct sl_usage *u, const struct sl_opt *opts, 
 		sl_buf_puts(ret, "\nand every setting of 'signloop help config' as --NAME VALUE\n");
 	if (u->examples) {
 		sl_buf_puts(ret, "\nexamples:\n  ");
-		wrap(ret, u->examples, 2, 2, 10000); /* a command stays on one line, to be copied */
+		wrap(ret, u->examples, 2, 2, NO_WRAP); /* a command stays on one line, to be copied */
 	}
 	return ret->len ? SL_OK : SL_TOO_LARGE;
 }
