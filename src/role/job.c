@@ -251,6 +251,7 @@ static enum sl_status queue_up(struct sl_jobs *j, struct job *job, struct sl_err
 {
 	json_object_set_new(job->v, "state", json_string("waiting"));
 	json_object_del(job->v, "error");
+	json_object_del(job->v, "ended");
 	job->cancelled = false;
 	enum sl_status s = store(j, job, err);
 	pthread_cond_broadcast(&j->cond);
