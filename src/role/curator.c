@@ -41,8 +41,9 @@ static void drop_first(struct lane *l, int n)
 {
 	for (int i = 0; i < n; i++)
 		json_decref(l->wait[i].body);
-	memmove(l->wait, l->wait + n, (size_t)(l->n - n) * sizeof(*l->wait));
 	l->n -= n;
+	if (l->n)
+		memmove(l->wait, l->wait + n, (size_t)l->n * sizeof(*l->wait));
 }
 
 void sl_curator_free(struct sl_curator *c)
