@@ -31,9 +31,11 @@ struct sl_route {
 	void (*fn)(struct sl_request *r, void *arg);
 	/* For the OpenAPI page: */
 	const char *tag, *summary;
-	const char *params;      /* "name:type:text" lines: query parameters; NULL: none */
-	const char *request;     /* JSON Schema text of the body, or a media type list; NULL */
-	const char *response;    /* JSON Schema text of the 200 answer, or a media type; NULL */
+	const char *params;      /* "name:type:text" lines: query parameters, "name!" is required; NULL: none */
+	const char *request;     /* JSON Schema of the body, or media types, the last with its schema; NULL */
+	const char *response;    /* the same of the answer; NULL */
+	int ok;                  /* the answer's status; 0: 200 */
+	const char *errors;      /* beside those that the rest of the row tells, such as "409 422"; NULL */
 };
 
 enum sl_status sl_server_start(const struct sl_config *cfg, struct sl_server **ret, struct sl_err *err);

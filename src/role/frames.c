@@ -182,10 +182,20 @@ static void post_frame(struct sl_request *r, void *arg)
 	sl_frames_accept(arg, r, sl_frames_run, SL_REPLY_V1);
 }
 
+#define CLASS \
+	"{\"type\":\"object\",\"properties\":{\"index\":{\"type\":\"integer\"},\"code\":{\"type\":\"string\"},\"name\":{\"type\":" \
+	"\"string\"},\"name_ko\":{\"type\":\"string\"}}}"
 #define SIGN \
 	"{\"type\":\"object\",\"properties\":{\"key\":{\"type\":\"string\"},\"box\":{\"type\":\"array\",\"items\":{\"type\":" \
-	"\"integer\"}},\"class\":{\"type\":\"object\"},\"confidence\":{\"type\":\"number\"},\"candidates\":{\"type\":\"array\"}," \
-	"\"status\":{\"enum\":[\"accepted\",\"review\"]}}}"
+	"\"integer\"},\"description\":\"x, y, w, h in pixels of the frame\"},\"class\":" CLASS \
+	",\"confidence\":{\"type\":\"number\",\"description\":\"calibrated\"},\"score\":{\"type\":\"number\",\"description\":\"the " \
+	"detector's\"},\"candidates\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"class\":" CLASS \
+	",\"confidence\":{\"type\":\"number\"}}}},\"status\":{\"enum\":[\"accepted\",\"review\"]}}}"
+#define IMAGE_JSON \
+	"{\"type\":\"object\",\"required\":[\"image\"],\"properties\":{\"image\":{\"type\":\"string\",\"description\":\"JPEG or PNG " \
+	"as base64\"},\"device\":{\"type\":\"string\"},\"frame\":{\"type\":\"string\"},\"sequence\":{\"type\":\"string\"},\"time\":" \
+	"{\"type\":[\"integer\",\"string\"]},\"lat\":{\"type\":\"number\"},\"lon\":{\"type\":\"number\"},\"heading\":{\"type\":" \
+	"\"number\"}}}"
 
 static const struct sl_route routes[] = {
 	{.method = "POST",
@@ -194,16 +204,18 @@ static const struct sl_route routes[] = {
 		.body_max = "http.frame_bytes",
 		.fn = post_frame,
 		.tag = "frames",
-		.summary = "A road frame in, its signs out; what was answered is stored",
+		.summary = "A road frame in, its signs out; what was answered is stored. The same frame again makes no second crop. What is "
+			"said of it stands in the query, in fields of the form (the picture is the file), or in members of the JSON",
 		.params =
-			"device:string:who sent it\nframe:string:the sender's name of the frame\ntime:string:when it was taken: ms "
+			"device:string:who sent it, 1 to 63 letters, digits and . _ - @\nframe:string:the sender's name of the frame; absent: a hash of its bytes\ntime:string:when it was taken: ms "
 			"since 1970, or 2026-01-31T12:00:00Z\nlat:number:degrees north\nlon:number:degrees east\nheading:number:degrees "
-			"from north\nsequence:string:the drive it belongs to",
-		.request = "image/jpeg, image/png, multipart/form-data, application/json",
+			"from north\nsequence:string:the drive it belongs to; its crops are never torn between training and test",
+		.request = "image/jpeg, image/png, multipart/form-data, application/json " IMAGE_JSON,
+		.errors = "415 422",
 		.response =
 			"{\"type\":\"object\",\"properties\":{\"frame\":{\"type\":\"string\"},\"hash\":{\"type\":\"string\"},"
-			"\"bundle\":{\"type\":\"string\"},\"signs\":{\"type\":\"array\",\"items\":" SIGN
-			"},\"timing_ms\":{\"type\":\"object\"}}}"},
+			"\"bundle\":{\"type\":\"string\"},\"width\":{\"type\":\"integer\"},\"height\":{\"type\":\"integer\"},\"signs\":{\"type\":\"array\",\"items\":" SIGN
+			"},\"timing_ms\":{\"type\":\"object\",\"additionalProperties\":{\"type\":\"number\"}}}}"},
 	{0}};
 
 static struct sl_metric *labelled(struct sl_metric *(*make)(const char *, const char *, const char *), const char *name,

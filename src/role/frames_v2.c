@@ -329,7 +329,7 @@ const struct sl_route sl_frames_v2_routes[] = {
 		.run = SL_RUN_NOW,
 		.fn = get_server,
 		.tag = "inference",
-		.summary = "Name, version and extensions of this server",
+		.summary = "Name, version and extensions of this server: Open Inference Protocol, version 2",
 		.response =
 			"{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"version\":{\"type\":\"string\"},"
 			"\"extensions\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}}}"},
@@ -337,8 +337,9 @@ const struct sl_route sl_frames_v2_routes[] = {
 		.path = "/v2/models/{model}",
 		.run = SL_RUN_NOW,
 		.fn = get_model,
+		.errors = "503",
 		.tag = "inference",
-		.summary = "Inputs and outputs of the detector or the classifier of the live bundle",
+		.summary = "Inputs and outputs of a net of the live bundle; model is detector or classifier",
 		.response =
 			"{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"versions\":{\"type\":\"array\"},"
 			"\"platform\":{\"type\":\"string\"},\"inputs\":" TENSORS ",\"outputs\":" TENSORS "}}"},
@@ -346,8 +347,9 @@ const struct sl_route sl_frames_v2_routes[] = {
 		.path = "/v2/models/{model}/ready",
 		.run = SL_RUN_NOW,
 		.fn = get_model_ready,
+		.errors = "503",
 		.tag = "inference",
-		.summary = "The model can be asked",
+		.summary = "The model can be asked; model is detector or classifier",
 		.response = "{\"type\":\"object\",\"properties\":{\"ready\":{\"type\":\"boolean\"}}}"},
 	{.method = "POST",
 		.path = "/v2/models/{model}/infer",
@@ -355,7 +357,9 @@ const struct sl_route sl_frames_v2_routes[] = {
 		.body_max = "http.frame_bytes",
 		.fn = post_infer,
 		.tag = "inference",
-		.summary = "Runs the net on a tensor",
+		.summary = "Runs a net of the live bundle on a tensor, as it is: no picture is decoded, nothing is stored. The binary "
+			   "extension is understood (Inference-Header-Content-Length)",
+		.errors = "415",
 		.request =
 			"{\"type\":\"object\",\"required\":[\"inputs\"],\"properties\":{\"id\":{\"type\":\"string\"},\"inputs\":" TENSORS
 			"}}",

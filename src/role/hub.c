@@ -143,10 +143,11 @@ void sl_hub_routes(struct sl_hub *h, struct sl_server *s)
 {
 	static const struct sl_route routes[] = {
 		{.method = "GET", .path = "/v1/events", .run = SL_RUN_LATER, .fn = get_events, .tag = "watch",
-			.summary = "What happens, as server-sent events: frame, vote, label, version, bundle, job, status",
-			.response = "text/event-stream"},
+			.summary = "What happens, as server-sent events: frame, vote, label, segment, version, bundle, job, status. What still is in "
+			   "memory comes first",
+			.response = "text/event-stream", .errors = "503"},
 		{.method = "GET", .path = "/v1/frames/{frame}/image", .run = SL_RUN_NOW, .fn = get_picture, .tag = "watch",
-			.summary = "The picture of one of the last frames", .response = "image/jpeg"},
+			.summary = "The picture of one of the last frames, by its hash", .response = "image/jpeg, image/png"},
 		{0}};
 	sl_server_add(s, routes, h);
 }

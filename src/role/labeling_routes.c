@@ -277,14 +277,35 @@ static void get_taxonomy(struct sl_request *r, void *arg)
 	sl_classes_unref(c);
 }
 
-#define ANY_OBJECT "{\"type\":\"object\"}"
+#define TEXT "{\"type\":\"string\"}"
+#define NUMBER "{\"type\":\"number\"}"
+#define WHOLE "{\"type\":\"integer\"}"
+#define OBJECT(members) "{\"type\":\"object\",\"properties\":{" members "}}"
+#define LIST(items) "{\"type\":\"array\",\"items\":" items "}"
+#define STATE "{\"enum\":[\"open\",\"tie\",\"decided\"]}"
+#define CLASS OBJECT("\"index\":" WHOLE ",\"code\":" TEXT ",\"name\":" TEXT ",\"name_ko\":" TEXT)
+#define CLASS_OR_NULL "{\"type\":[\"object\",\"null\"]}"
 #define VERDICT \
-	"{\"type\":\"object\",\"properties\":{\"key\":{\"type\":\"string\"},\"state\":{\"enum\":[\"open\",\"tie\",\"decided\"]}," \
-	"\"votes\":{\"type\":\"integer\"},\"agree\":{\"type\":\"integer\"},\"choice\":{\"type\":\"string\"}," \
-	"\"class\":{\"type\":[\"object\",\"null\"]},\"source\":{\"enum\":[\"votes\",\"expert\"]}}}"
-#define REVIEWS \
-	"{\"type\":\"object\",\"properties\":{\"reviews\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}}," \
-	"\"next\":{\"type\":[\"string\",\"null\"]}}}"
+	OBJECT("\"key\":" TEXT ",\"state\":" STATE ",\"votes\":" WHOLE ",\"agree\":" WHOLE ",\"choice\":" TEXT ",\"class\":" CLASS_OR_NULL \
+	       ",\"source\":{\"enum\":[\"votes\",\"expert\"]}")
+#define REVIEW_MEMBERS \
+	"\"key\":" TEXT ",\"state\":" STATE ",\"crop\":{\"type\":\"string\",\"description\":\"path of the picture\"},\"candidates\":" \
+	LIST(OBJECT("\"class\":" CLASS ",\"confidence\":" NUMBER)) ",\"bundle\":" TEXT ",\"frame\":" TEXT ",\"device\":" TEXT \
+	",\"time\":" WHOLE ",\"opened\":" WHOLE ",\"cap\":" WHOLE
+#define LEASED OBJECT(REVIEW_MEMBERS ",\"lease_until\":" WHOLE)
+#define REVIEW \
+	OBJECT(REVIEW_MEMBERS ",\"votes\":" LIST(OBJECT("\"voter\":" TEXT ",\"vote_id\":" TEXT ",\"choice\":" TEXT \
+							",\"expert\":{\"type\":\"boolean\"},\"time\":" WHOLE)) ",\"verdict\":" CLASS_OR_NULL)
+#define STATS \
+	OBJECT("\"open\":" WHOLE ",\"tie\":" WHOLE ",\"decided\":" WHOLE ",\"votes\":" WHOLE ",\"leases\":" WHOLE ",\"unsent\":" WHOLE)
+#define LABELS \
+	OBJECT("\"labels\":" LIST(OBJECT("\"v\":" WHOLE ",\"key\":" TEXT ",\"class\":" CLASS_OR_NULL ",\"choice\":" TEXT \
+		",\"source\":{\"enum\":[\"model\",\"votes\",\"expert\",\"gold\"]},\"confidence\":" NUMBER ",\"bundle\":" TEXT \
+		",\"votes\":" WHOLE ",\"time\":" WHOLE ",\"partition\":" WHOLE ",\"position\":" WHOLE)) \
+		",\"next\":{\"type\":[\"integer\",\"string\"]}")
+#define TAXONOMY \
+	OBJECT("\"name\":" TEXT ",\"bundle\":" TEXT ",\"choices\":" LIST(TEXT) ",\"classes\":" LIST(OBJECT("\"index\":" WHOLE ",\"code\":" TEXT \
+		",\"name\":" TEXT ",\"name_ko\":" TEXT ",\"shape\":" TEXT ",\"pictogram\":" TEXT)))
 #define VOTE \
 	"{\"type\":\"object\",\"required\":[\"voter\",\"vote_id\",\"choice\"],\"properties\":{\"voter\":{\"type\":\"string\"}," \
 	"\"vote_id\":{\"type\":\"string\",\"description\":\"made by the client; the same again gives the same answer\"}," \
@@ -293,29 +314,33 @@ static void get_taxonomy(struct sl_request *r, void *arg)
 
 const struct sl_route sl_labeling_routes[] = {
 	{.method = "GET", .path = "/v1/reviews/next", .run = SL_RUN_WORKER, .fn = get_next, .tag = "labeling",
-		.summary = "Leases reviews to a voter; the same voter asking again gets her live leases first",
-		.params = "voter:string:who asks\nn:integer:how many, 1 to 50", .response = REVIEWS},
+		.summary = "Leases reviews to a voter for reviews.lease_ms; asking again gives her live leases first. An empty list: nothing "
+			   "to vote on now",
+		.params = "voter!:string:who asks, 1 to 63 letters, digits and . _ - @\nn:integer:how many, 1 to 50; absent: 1",
+		.response = OBJECT("\"reviews\":" LIST(LEASED))},
 	{.method = "GET", .path = "/v1/reviews/stats", .run = SL_RUN_WORKER, .fn = get_stats, .tag = "labeling",
-		.summary = "Counts of reviews, votes and leases", .response = ANY_OBJECT},
+		.summary = "Counts of reviews by state, votes, live leases, and labels not yet sent", .response = STATS},
 	{.method = "GET", .path = "/v1/reviews", .run = SL_RUN_WORKER, .fn = get_reviews, .tag = "labeling",
-		.summary = "Reviews by key, with their votes",
-		.params = "state:string:open, tie, decided or any\nafter:string:key to go on after\nn:integer:how many, 1 to 500",
-		.response = REVIEWS},
+		.summary = "Reviews in the order of their keys, with their votes; next is null at the end",
+		.params = "state:string:open, tie, decided or any; absent: any\nafter:string:\"next\" of the answer before\nn:integer:how many, 1 to 500; absent: 50",
+		.response = OBJECT("\"reviews\":" LIST(REVIEW) ",\"next\":{\"type\":[\"string\",\"null\"]}")},
 	{.method = "GET", .path = "/v1/reviews/{key}", .run = SL_RUN_WORKER, .fn = get_review, .tag = "labeling",
-		.summary = "One review: state, votes, verdict", .response = ANY_OBJECT},
+		.summary = "One review: state, votes, verdict (null until decided)", .response = REVIEW},
 	{.method = "GET", .path = "/v1/reviews/{key}/crop", .run = SL_RUN_WORKER, .fn = get_crop, .tag = "labeling",
-		.summary = "The crop, as GET /v1/crops/{key} where the role frames runs", .response = "image/jpeg"},
+		.summary = "The crop; as GET /v1/crops/{key}, but of the role labeling", .response = "image/jpeg"},
 	{.method = "POST", .path = "/v1/reviews/{key}/votes", .run = SL_RUN_WORKER, .body_max = "http.body_bytes", .fn = post_vote,
-		.tag = "labeling", .summary = "Takes a vote; 409 says why it was not counted", .request = VOTE, .response = VERDICT},
+		.tag = "labeling", .summary = "Takes a vote; 409 says why it was not counted: decided meanwhile, no place left, voted already, or this vote_id "
+				    "was used for another choice", .request = VOTE, .response = VERDICT, .errors = "409"},
 	{.method = "DELETE", .path = "/v1/reviews/{key}/votes", .run = SL_RUN_WORKER, .fn = delete_vote, .tag = "labeling",
-		.summary = "Takes a voter's vote back, as long as the review is not decided", .params = "voter:string:whose vote",
-		.response = VERDICT},
+		.summary = "Takes a voter's vote back, as long as the review is not decided", .params = "voter!:string:whose vote",
+		.response = VERDICT, .errors = "409"},
 	{.method = "GET", .path = "/v1/voters/{voter}", .run = SL_RUN_WORKER, .fn = get_voter, .tag = "labeling",
-		.summary = "What a voter did: votes, of these on decided reviews, of these in agreement", .response = ANY_OBJECT},
+		.summary = "What a voter did: votes, of these on decided reviews, of these in agreement",
+		.response = OBJECT("\"voter\":" TEXT ",\"votes\":" WHOLE ",\"decided\":" WHOLE ",\"agreed\":" WHOLE)},
 	{.method = "GET", .path = "/v1/labels", .run = SL_RUN_WORKER, .fn = sl_labeling_get_labels, .tag = "labeling",
-		.summary = "Final labels in the order they were made",
-		.params = "after:string:\"next\" of the answer before; absent or -1: from the first\nn:integer:how many, 1 to 500",
-		.response = ANY_OBJECT},
+		.summary = "Final labels in the order they were made; an empty list: no newer one yet",
+		.params = "after:string:\"next\" of the answer before; absent or -1: from the first\nn:integer:how many, 1 to 500; absent: 100",
+		.response = LABELS},
 	{.method = "GET", .path = "/v1/taxonomy", .run = SL_RUN_WORKER, .fn = get_taxonomy, .tag = "labeling",
-		.summary = "The sign classes of the live bundle, with names and pictograms", .response = ANY_OBJECT},
+		.summary = "The sign classes of the live bundle, with names and pictograms", .response = TAXONOMY},
 	{0}};

@@ -238,18 +238,21 @@ static void legacy_parameter(struct sl_request *r, void *arg)
 	"\"kind\":{\"enum\":[\"train\",\"evaluate\",\"publish\"]},\"state\":{\"enum\":[\"waiting\",\"running\",\"done\"," \
 	"\"failed\",\"cancelled\",\"interrupted\"]},\"stage\":{\"type\":\"string\"},\"progress\":{\"type\":\"object\"}," \
 	"\"bundle\":{\"type\":\"string\"},\"passed\":{\"type\":\"boolean\"},\"published\":{\"type\":\"boolean\"}," \
-	"\"verdict\":{\"type\":\"string\"},\"error\":{\"type\":\"string\"}}}"
+	"\"verdict\":{\"type\":\"string\"},\"error\":{\"type\":\"string\"},\"dataset\":{\"type\":\"string\"},\"options\":{\"type\":\"object\"}," \
+	"\"created\":{\"type\":\"integer\"},\"started\":{\"type\":\"integer\"},\"ended\":{\"type\":\"integer\"}}}"
 #define JOB_REQUEST \
 	"{\"type\":\"object\",\"required\":[\"kind\"],\"properties\":{\"kind\":{\"enum\":[\"train\",\"evaluate\",\"publish\"]}," \
-	"\"dataset\":{\"type\":\"string\",\"description\":\"v0001, latest or new\"},\"bundle\":{\"type\":\"string\"}," \
+	"\"dataset\":{\"type\":\"string\",\"description\":\"v0001, latest (absent: this) or new\"},\"bundle\":{\"type\":\"string\"," \
+	"\"description\":\"evaluate, publish: digest or its first 6 digits; absent: the candidate\"}," \
 	"\"publish\":{\"type\":\"boolean\"},\"force\":{\"type\":\"boolean\"},\"by\":{\"type\":\"string\"}," \
 	"\"note\":{\"type\":\"string\"},\"options\":{\"type\":\"object\",\"properties\":{\"epochs\":{\"type\":\"number\"}," \
 	"\"minutes\":{\"type\":\"number\"},\"steps\":{\"type\":\"integer\"},\"seed\":{\"type\":\"integer\"}," \
-	"\"scratch\":{\"type\":\"boolean\"}}}}}"
+	"\"batch\":{\"type\":\"integer\"},\"workers\":{\"type\":\"integer\"},\"limit\":{\"type\":\"integer\"},\"scratch\":{\"type\":" \
+	"\"boolean\",\"description\":\"from random weights, not from the live classifier's\"}}}}}"
 #define VERSION_SCHEMA \
 	"{\"type\":\"object\",\"required\":[\"version\",\"rows\",\"sha256\"],\"properties\":{\"version\":{\"type\":\"string\"}," \
-	"\"rows\":{\"type\":\"integer\"},\"sha256\":{\"type\":\"string\"},\"parts\":{\"type\":\"object\"},\"classes\":" \
-	"{\"type\":\"object\"},\"shards\":{\"type\":\"array\"},\"new\":{\"type\":\"boolean\"}}}"
+	"\"rows\":{\"type\":\"integer\"},\"sha256\":{\"type\":\"string\",\"description\":\"of the stored manifest: cite it\"}," \
+	"\"parts\":{\"type\":\"object\"},\"classes\":{\"type\":\"object\"},\"shards\":{\"type\":\"array\"},\"new\":{\"type\":\"boolean\"}}}"
 #define ENTRY_SCHEMA \
 	"{\"type\":\"object\",\"required\":[\"n\",\"alias\",\"digest\",\"action\"],\"properties\":{\"n\":{\"type\":\"integer\"}," \
 	"\"alias\":{\"type\":\"string\"},\"digest\":{\"type\":\"string\"},\"previous\":{\"type\":\"string\"},\"action\":" \
@@ -257,43 +260,65 @@ static void legacy_parameter(struct sl_request *r, void *arg)
 	"{\"type\":\"integer\"},\"evaluation\":{\"type\":[\"object\",\"null\"]}}}"
 #define PROMOTE_REQUEST \
 	"{\"type\":\"object\",\"properties\":{\"by\":{\"type\":\"string\"},\"note\":{\"type\":\"string\"},\"force\":" \
-	"{\"type\":\"boolean\"},\"dataset\":{\"type\":\"string\"}}}"
+	"{\"type\":\"boolean\",\"description\":\"against the gate's word; the log says so\"},\"dataset\":{\"type\":\"string\"," \
+	"\"description\":\"version whose held-out rows judge; absent: latest\"}}}"
+#define ROLLBACK_REQUEST "{\"type\":\"object\",\"properties\":{\"by\":{\"type\":\"string\"},\"note\":{\"type\":\"string\"}}}"
 #define SNAPSHOT_REQUEST \
 	"{\"type\":\"object\",\"properties\":{\"note\":{\"type\":\"string\"},\"force\":{\"type\":\"boolean\"}}}"
 
+#define MODEL_SCHEMA \
+	"{\"type\":\"object\",\"properties\":{\"digest\":{\"type\":\"string\"},\"bytes\":{\"type\":\"integer\"},\"name\":{\"type\":" \
+	"\"string\"},\"taxonomy\":{\"type\":\"string\"},\"classes\":{\"type\":\"integer\"},\"card\":{\"type\":\"string\"},\"aliases\":" \
+	"{\"type\":\"array\",\"items\":{\"type\":\"string\"}}}}"
+
 const struct sl_route sl_learning_routes[] = {
-	{"POST", "/v1/datasets", SL_RUN_WORKER, "http.body_bytes", post_dataset, "datasets",
-		"Makes a version of what was learned: 201; 200 with \"new\": false when nothing is new", NULL, SNAPSHOT_REQUEST,
-		VERSION_SCHEMA},
-	{"GET", "/v1/datasets", SL_RUN_WORKER, NULL, get_datasets, "datasets", "All versions, oldest first", NULL, NULL,
-		"{\"type\":\"object\",\"properties\":{\"datasets\":{\"type\":\"array\"}}}"},
-	{"GET", "/v1/datasets/{version}", SL_RUN_WORKER, NULL, get_dataset, "datasets", "One version's manifest; latest is a name too",
-		NULL, NULL, VERSION_SCHEMA},
-	{"GET", "/v1/models", SL_RUN_WORKER, NULL, get_models, "models", "Stored bundles, and what live and candidate point at", NULL,
-		NULL, "{\"type\":\"object\",\"properties\":{\"live\":{\"type\":[\"string\",\"null\"]},\"candidate\":{\"type\":"
-		      "[\"string\",\"null\"]},\"models\":{\"type\":\"array\"}}}"},
-	{"GET", "/v1/models/log", SL_RUN_WORKER, NULL, get_log, "models", "What was live when, oldest first",
-		"alias:string:the alias; live when left out", NULL,
-		"{\"type\":\"object\",\"properties\":{\"alias\":{\"type\":\"string\"},\"log\":{\"type\":\"array\"}}}"},
-	{"GET", "/v1/models/{digest}", SL_RUN_WORKER, NULL, get_model, "models", "One stored bundle, with its card", NULL, NULL,
-		"{\"type\":\"object\"}"},
-	{"POST", "/v1/models/{digest}/promote", SL_RUN_WORKER, "http.body_bytes", post_promote, "models",
-		"Makes a stored bundle live if the gate agrees; 409 says why not", NULL, PROMOTE_REQUEST, ENTRY_SCHEMA},
-	{"POST", "/v1/models/rollback", SL_RUN_WORKER, "http.body_bytes", post_rollback, "models",
-		"Makes live what was live before", NULL, PROMOTE_REQUEST, ENTRY_SCHEMA},
-	{"POST", "/v1/jobs", SL_RUN_WORKER, "http.body_bytes", post_job, "jobs", "Starts a job: 202 with its id", NULL, JOB_REQUEST,
-		JOB_SCHEMA},
-	{"GET", "/v1/jobs", SL_RUN_WORKER, NULL, get_jobs, "jobs", "All jobs, newest first", NULL, NULL,
-		"{\"type\":\"object\",\"properties\":{\"jobs\":{\"type\":\"array\"}}}"},
-	{"GET", "/v1/jobs/{id}", SL_RUN_WORKER, NULL, get_job, "jobs", "One job", NULL, NULL, JOB_SCHEMA},
-	{"DELETE", "/v1/jobs/{id}", SL_RUN_WORKER, NULL, delete_job, "jobs", "Stops a job that waits or runs", NULL, NULL, JOB_SCHEMA},
-	{"POST", "/v1/jobs/{id}/resume", SL_RUN_WORKER, "http.body_bytes", resume_job, "jobs",
-		"Queues an interrupted, failed or cancelled job again; training goes on from its checkpoint", NULL, NULL, JOB_SCHEMA},
-	{"GET|POST", "/model/training", SL_RUN_WORKER, "http.body_bytes", legacy_training, "original",
-		"Starts a training of everything learned so far: 202 with the job", NULL, NULL, JOB_SCHEMA},
-	{"GET|POST", "/model/training-test", SL_RUN_WORKER, "http.body_bytes", legacy_training_test, "original",
-		"Starts a training of ten steps: 202 with the job", NULL, NULL, JOB_SCHEMA},
-	{"GET|POST", "/model/parameter", SL_RUN_WORKER, "http.body_bytes", legacy_parameter, "original",
-		"Publishes the candidate if the gate agrees: 202 with the job", NULL, NULL, JOB_SCHEMA},
+	{.method = "POST", .path = "/v1/datasets", .run = SL_RUN_WORKER, .body_max = "http.body_bytes", .fn = post_dataset,
+		.tag = "datasets", .summary = "Makes a version of what was learned; 200 with \"new\": false when nothing is new, 404 when "
+		"there is no labelled crop yet", .request = SNAPSHOT_REQUEST, .response = VERSION_SCHEMA, .ok = 201, .errors = "404"},
+	{.method = "GET", .path = "/v1/datasets", .run = SL_RUN_WORKER, .fn = get_datasets, .tag = "datasets",
+		.summary = "All versions without their shards, oldest first",
+		.response = "{\"type\":\"object\",\"properties\":{\"datasets\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}}}}"},
+	{.method = "GET", .path = "/v1/datasets/{version}", .run = SL_RUN_WORKER, .fn = get_dataset, .tag = "datasets",
+		.summary = "One version's manifest; latest is a name too", .response = VERSION_SCHEMA},
+	{.method = "GET", .path = "/v1/models", .run = SL_RUN_WORKER, .fn = get_models, .tag = "models",
+		.summary = "Stored bundles, and what live and candidate point at",
+		.response = "{\"type\":\"object\",\"properties\":{\"live\":{\"type\":[\"string\",\"null\"]},\"candidate\":{\"type\":"
+			    "[\"string\",\"null\"]},\"models\":{\"type\":\"array\",\"items\":" MODEL_SCHEMA "}}}"},
+	{.method = "GET", .path = "/v1/models/log", .run = SL_RUN_WORKER, .fn = get_log, .tag = "models",
+		.summary = "What was live when, oldest first", .params = "alias:string:live (absent: this) or candidate",
+		.response = "{\"type\":\"object\",\"properties\":{\"alias\":{\"type\":\"string\"},\"log\":{\"type\":\"array\",\"items\":"
+			    "{\"type\":\"object\"}}}}"},
+	{.method = "GET", .path = "/v1/models/{digest}", .run = SL_RUN_WORKER, .fn = get_model, .tag = "models",
+		.summary = "One stored bundle, with its card; the digest may be cut to its first 6 digits or more",
+		.response = MODEL_SCHEMA},
+	{.method = "POST", .path = "/v1/models/{digest}/promote", .run = SL_RUN_WORKER, .body_max = "http.body_bytes",
+		.fn = post_promote, .tag = "models", .summary = "Makes a stored bundle live if the gate agrees; 409 says why not",
+		.request = PROMOTE_REQUEST, .response = ENTRY_SCHEMA, .errors = "409"},
+	{.method = "POST", .path = "/v1/models/rollback", .run = SL_RUN_WORKER, .body_max = "http.body_bytes", .fn = post_rollback,
+		.tag = "models", .summary = "Makes live what was live before, one step further each time; 409: nothing was",
+		.request = ROLLBACK_REQUEST, .response = ENTRY_SCHEMA, .errors = "409"},
+	{.method = "POST", .path = "/v1/jobs", .run = SL_RUN_WORKER, .body_max = "http.body_bytes", .fn = post_job, .tag = "jobs",
+		.summary = "Starts a job and answers at once; follow it at its Location. train makes a candidate and asks the gate, and "
+		"with publish makes it live; evaluate asks the gate only; publish does both for a stored bundle",
+		.request = JOB_REQUEST, .response = JOB_SCHEMA, .ok = 202},
+	{.method = "GET", .path = "/v1/jobs", .run = SL_RUN_WORKER, .fn = get_jobs, .tag = "jobs",
+		.summary = "All jobs without their evaluations, newest first",
+		.response = "{\"type\":\"object\",\"properties\":{\"jobs\":{\"type\":\"array\",\"items\":" JOB_SCHEMA "}}}"},
+	{.method = "GET", .path = "/v1/jobs/{id}", .run = SL_RUN_WORKER, .fn = get_job, .tag = "jobs", .summary = "One job",
+		.response = JOB_SCHEMA},
+	{.method = "DELETE", .path = "/v1/jobs/{id}", .run = SL_RUN_WORKER, .fn = delete_job, .tag = "jobs",
+		.summary = "Stops a job that waits or runs; a running one ends soon after", .response = JOB_SCHEMA, .errors = "409"},
+	{.method = "POST", .path = "/v1/jobs/{id}/resume", .run = SL_RUN_WORKER, .body_max = "http.body_bytes", .fn = resume_job,
+		.tag = "jobs", .summary = "Queues an interrupted, failed or cancelled job again; training goes on from its checkpoint",
+		.response = JOB_SCHEMA, .ok = 202, .errors = "409"},
+	{.method = "GET|POST", .path = "/model/training", .run = SL_RUN_WORKER, .body_max = "http.body_bytes",
+		.fn = legacy_training, .tag = "original", .summary = "Starts a training of everything labelled so far",
+		.response = JOB_SCHEMA, .ok = 202},
+	{.method = "GET|POST", .path = "/model/training-test", .run = SL_RUN_WORKER, .body_max = "http.body_bytes",
+		.fn = legacy_training_test, .tag = "original", .summary = "Starts a training of ten steps", .response = JOB_SCHEMA,
+		.ok = 202},
+	{.method = "GET|POST", .path = "/model/parameter", .run = SL_RUN_WORKER, .body_max = "http.body_bytes",
+		.fn = legacy_parameter, .tag = "original", .summary = "Publishes the candidate if the gate agrees",
+		.response = JOB_SCHEMA, .ok = 202},
 	{.method = NULL},
 };

@@ -58,8 +58,9 @@ const struct sl_route sl_frames_legacy_routes[] = {
 		.body_max = "http.frame_bytes",
 		.fn = labeling,
 		.tag = "original",
-		.summary = "As POST /v1/frames, with the original's answer; label is the Korean class name",
+		.summary = "As POST /v1/frames, with the answer of the system that signloop re-makes; label is the Korean class name",
 		.request = IMAGE,
+		.errors = "422",
 		.response =
 			"{\"type\":\"object\",\"properties\":{\"labeledImages\":{\"type\":\"array\",\"items\":{\"type\":\"object\","
 			"\"properties\":{\"image_rowkey\":{\"type\":\"string\"},\"label\":{\"type\":\"string\"}}}}}}"},
@@ -69,11 +70,14 @@ const struct sl_route sl_frames_legacy_routes[] = {
 		.body_max = "http.frame_bytes",
 		.fn = labeling_test,
 		.tag = "original",
-		.summary = "The same with every candidate; nothing is stored",
+		.summary = "As /api/labeling with every candidate; nothing is stored",
 		.request = IMAGE,
+		.errors = "422",
 		.response =
 			"{\"type\":\"object\",\"properties\":{\"result\":{\"type\":\"string\"},\"labeledImages\":{\"type\":"
-			"\"array\"}}}"},
+			"\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"image_rowkey\":{\"type\":\"string\"},\"labels\":"
+			"{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"label\":{\"type\":\"string\"},\"accuracy\":"
+			"{\"type\":\"number\"}}}}}}}}}"},
 	{.method = "GET|POST",
 		.path = "/api/modelupdate",
 		.run = SL_RUN_WORKER,

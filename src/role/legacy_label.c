@@ -276,13 +276,14 @@ static void post_test(struct sl_request *r, void *arg)
 const struct sl_route sl_labeling_legacy_routes[] = {
 	{.method = "GET", .path = "/labeling/image", .run = SL_RUN_WORKER, .fn = get_image, .tag = "original",
 		.summary = "A page with one crop and a form", .params = "image_id:string:a crop key; absent: the voter's next\n"
-		"voter:string:who votes; absent: the cookie's", .response = "text/html"},
+		"voter:string:who votes; absent: the cookie's", .response = "text/html", .errors = "404"},
 	{.method = "POST", .path = "/labeling/image", .run = SL_RUN_WORKER, .body_max = "http.body_bytes", .fn = post_image,
 		.tag = "original", .summary = "Takes the form: label_radio, image_id, voter; 303 to the next crop",
-		.request = "application/x-www-form-urlencoded, multipart/form-data"},
+		.request = "application/x-www-form-urlencoded, multipart/form-data", .ok = 303, .errors = "404 409 415"},
 	{.method = "POST", .path = "/labeling/test", .run = SL_RUN_WORKER, .body_max = "http.body_bytes", .fn = post_test,
 		.tag = "original", .summary = "Takes a vote; selected_label is a class's index, code or name, or not_a_sign and so on",
 		.request = "{\"type\":\"object\",\"required\":[\"image_id\",\"selected_label\"],\"properties\":{\"image_id\":{\"type\":"
 		"\"string\"},\"selected_label\":{\"type\":[\"string\",\"integer\"]},\"voter\":{\"type\":\"string\"}}}",
-		.response = "{\"type\":\"object\",\"properties\":{\"result\":{\"type\":\"string\"}}}"},
+		.response = "{\"type\":\"object\",\"properties\":{\"result\":{\"type\":\"string\"},\"image_id\":{\"type\":\"string\"},"
+		"\"state\":{\"enum\":[\"open\",\"tie\",\"decided\"]},\"votes\":{\"type\":\"integer\"}}}", .errors = "404 409"},
 	{0}};

@@ -262,14 +262,23 @@ static void get_ready(struct sl_request *r, void *arg)
 	sl_answer_json(r, ready ? 200 : 503, v);
 }
 
+#define OBJECT "{\"type\":\"object\"}"
+#define LIST "{\"type\":\"array\",\"items\":{\"type\":\"object\"}}"
+#define STATUS \
+	"{\"type\":\"object\",\"properties\":{\"frames\":" OBJECT ",\"queues\":" LIST ",\"stages\":" LIST ",\"reviews\":" OBJECT \
+	",\"labels\":" OBJECT ",\"lag\":" OBJECT ",\"dataset\":" OBJECT ",\"bundle\":{\"type\":[\"object\",\"null\"]}," \
+	"\"memory_mb\":{\"type\":\"number\"},\"uptime_s\":{\"type\":\"number\"},\"bottleneck\":" OBJECT "}}"
+
 static const struct sl_route routes[] = {
 	{.method = "GET", .path = "/v1/status", .run = SL_RUN_NOW, .fn = get_status, .tag = "watch",
-		.summary = "The process at a glance: rates, queues, stages, stores, live bundle, bottleneck", .response = "{}"},
+		.summary = "The process at a glance: rates over ten seconds, queues, stages, stores, live bundle, bottleneck",
+		.response = STATUS, .errors = "503"},
 	{.method = "GET", .path = "/v2/health/live", .run = SL_RUN_NOW, .fn = get_live, .tag = "inference",
 		.summary = "The process answers", .response = "{\"type\":\"object\",\"properties\":{\"live\":{\"type\":\"boolean\"}}}"},
 	{.method = "GET", .path = "/v2/health/ready", .run = SL_RUN_NOW, .fn = get_ready, .tag = "inference",
-		.summary = "Every role is ready; 503 says which is not and why",
-		.response = "{\"type\":\"object\",\"properties\":{\"ready\":{\"type\":\"boolean\"}}}"},
+		.summary = "Every role is ready; 503 with {\"ready\":false,\"why\"} says which is not and why",
+		.response = "{\"type\":\"object\",\"required\":[\"ready\"],\"properties\":{\"ready\":{\"type\":\"boolean\"},\"why\":"
+			    "{\"type\":\"string\"}}}"},
 	{0}};
 
 struct sl_status_page *sl_status_page_start(struct sl_context *ctx, bool (*is_ready)(void *, char[160]), void *arg)

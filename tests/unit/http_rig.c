@@ -92,7 +92,7 @@ static void listen_in(struct sl_request *r, void *arg)
 }
 
 const struct sl_route rig_routes[] = {
-	{"GET", "/hello", SL_RUN_NOW, NULL, hello, "test", "Says hello", "q:string:what is asked\nn:integer:how many", NULL,
+	{"GET", "/hello", SL_RUN_NOW, NULL, hello, "test", "Says hello", "q!:string:what is asked\nn:integer:how many", NULL,
 		"text/plain"},
 	{"GET|POST|PUT", "/echo", SL_RUN_NOW, "http.body_bytes", echo, .request = "{\"type\":\"object\"}"},
 	{"POST", "/work", SL_RUN_WORKER, "http.body_bytes", echo},
@@ -100,7 +100,8 @@ const struct sl_route rig_routes[] = {
 	{"GET", "/show/fixed", SL_RUN_NOW, NULL, hello},
 	{"GET", "/files/{rest...}", SL_RUN_NOW, NULL, rest},
 	{"POST", "/json", SL_RUN_NOW, "http.body_bytes", json_back},
-	{"POST", "/form", SL_RUN_NOW, "http.body_bytes", form_back},
+	{"POST", "/form", SL_RUN_NOW, "http.body_bytes", form_back, .request = "multipart/form-data, application/json {\"type\":\"object\"}",
+		.ok = 201, .errors = "422"},
 	{"GET", "/fail/{status}", SL_RUN_NOW, NULL, fails},
 	{"GET", "/gate", SL_RUN_WORKER, NULL, gated},
 	{"GET", "/later", SL_RUN_LATER, NULL, keep},

@@ -106,6 +106,15 @@ TEST(http, openapi_and_metrics_are_served)
 	CHECK_EQ(json_array_size(params), 2);
 	CHECK_STR(json_string_value(json_object_get(json_array_get(params, 1), "description")), "how many");
 	CHECK(json_object_get(json_object_get(paths, "/echo"), "put"));
+	CHECK_STR(json_string_value(json_object_get(json_array_get(params, 0), "name")), "q");
+	CHECK(json_is_true(json_object_get(json_array_get(params, 0), "required")));
+	CHECK(!json_is_true(json_object_get(json_array_get(params, 1), "required")));
+	json_t *form = json_object_get(json_object_get(paths, "/form"), "post"), *codes = json_object_get(form, "responses");
+	json_t *types = json_object_get(json_object_get(form, "requestBody"), "content");
+	CHECK_EQ(json_object_size(types), 2);
+	CHECK(json_object_get(json_object_get(types, "application/json"), "schema"));
+	CHECK(json_object_get(codes, "201") && json_object_get(codes, "413") && json_object_get(codes, "422"));
+	CHECK(!json_object_get(codes, "200") && !json_object_get(codes, "404") && !json_object_get(codes, "503"));
 	json_decref(v);
 	CHECK_EQ(ask(g.port, "GET /metrics", NULL, NULL, &a), 200);
 	CHECK(strstr((char *)a.body.ptr, "signloop_http_requests_total{route=\"GET /openapi.json\",code=\"200\"} 1"));
