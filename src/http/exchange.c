@@ -386,7 +386,7 @@ struct MHD_Daemon *sl_http_daemon_start(struct sl_server *s, struct sl_err *err)
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, NULL,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)sl_config_int(s->cfg, "http.connections"),
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)sl_config_int(s->cfg, "http.idle_s"),
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)SL_HTTP_SKIP, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)SL_HTTP_CONNECTION, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
 	if (!d)
 		sl_fail(err, SL_IO, "the HTTP server did not start: too few file descriptors or threads (ulimit -n)");
 	return d;

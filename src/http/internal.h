@@ -21,6 +21,7 @@
 enum {
 	SL_HTTP_CODES = 600,
 	SL_HTTP_HEADERS = 64,      /* of a request that are kept */
+	SL_HTTP_CONNECTION = 32 * 1024, /* MHD's memory of a connection: headers, and a piece of the body; cleared for each request */
 	SL_HTTP_SKIP = 64 * 1024,  /* bytes of an unwanted body that are read past, so that the connection can go on */
 	SL_HTTP_STREAM_BYTES = 1 << 20, /* what may wait for a slow listener; the oldest goes first */
 	SL_HTTP_HEARTBEAT_MS = 15000,   /* comment to silent listeners: finds those that are gone */
