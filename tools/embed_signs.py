@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Turns the pictograms of one taxonomy into polygons for the demo's scenes:
-embed_signs.py TAXONOMY.json SVG_FOLDER OUT.c
+embed_signs.py TAXONOMY.json SVG_FOLDER OUT.c DEPFILE
 
 Reads the small part of SVG that tools/pictograms.py writes: circle, path with M L C Z, a flat
 fill or a stroke. Curves become lines; a stroke becomes one polygon a segment and one disc a
@@ -92,7 +92,7 @@ def shapes(svg):
             raise ValueError(f"element {e.tag}")
 
 
-def main(taxonomy, folder, out):
+def main(taxonomy, folder, out, depfile):
     points, lens, paths, faces = [], [], [], []
     for c in json.loads(pathlib.Path(taxonomy).read_text("utf-8"))["classes"]:
         file = pathlib.Path(folder) / f"{c['code']}.svg"
@@ -116,6 +116,7 @@ def main(taxonomy, folder, out):
         f"const struct sl_face_path sl_face_paths[] = {{\n{rows(paths, 4)}\n}};\n"
         "const struct sl_face sl_faces[] = {\n" + "\n".join(faces) + "\n};\n"
         f"const int sl_faces_count = {len(faces)};\n")
+    pathlib.Path(depfile).write_text(f"{out}: {taxonomy} {' '.join(map(str, sorted(pathlib.Path(folder).glob('*.svg'))))}\n")
 
 
 if __name__ == "__main__":

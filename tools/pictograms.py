@@ -165,11 +165,10 @@ def car(cx, base, s, colour):
 def lorry_behind(cx, base, s, colour):
     def at(*xy):
         return [(cx + x * s, base + y * s) for x, y in points(*xy)]
-    return (fill(rounded(at(-1, -.3, -1, -2.5, 1, -2.5, 1, -.3), s * .1), colour)
-            + fill(poly(at(-.72, -2.2, .72, -2.2, .72, -1.0, -.72, -1.0)), WHITE)
-            + fill(poly(at(-.92, -.35, -.5, -.35, -.5, 0, -.92, 0)), colour)
-            + fill(poly(at(.5, -.35, .92, -.35, .92, 0, .5, 0)), colour)
-            + disc(cx - .68 * s, base - .62 * s, .12 * s, WHITE) + disc(cx + .68 * s, base - .62 * s, .12 * s, WHITE))
+    return (fill(poly(at(-1, -.62, -1, -2.3, 1, -2.3, 1, -.62)), colour)
+            + fill(poly(at(-.92, -.5, .92, -.5, .92, -.32, -.92, -.32)), colour)
+            + fill(poly(at(-.86, -.4, -.48, -.4, -.48, 0, -.86, 0)), colour)
+            + fill(poly(at(.48, -.4, .86, -.4, .86, 0, .48, 0)), colour))
 
 
 def person(x, y, s, legs, arms, lean=0.0):
@@ -217,11 +216,11 @@ def shrink(svg, by, cx, cy):
 
 
 def bend_left():
-    return line("M114 162L114 142C114 120 92 124 89 106", 15) + head(85, 84, -100, 25, 36)
+    return fill("M129 161L129 126C129 107 120 99 101 99L76 97L70 107L97 115C108 118 112 123 112 134L112 161Z")
 
 
 def double_bend():
-    return line("M108 163L108 150C108 132 88 136 88 120C88 106 103 110 104 98", 13) + head(104, 77, -90, 22, 32)
+    return fill(poly(points(85, 82, 99, 97, 99, 117, 127, 108, 127, 163, 112, 163, 112, 127, 84, 136)))
 
 
 def uneven():
@@ -230,8 +229,8 @@ def uneven():
 
 
 def slippery():
-    trail = "".join(line(f"M{x} 164C{x - 12} 157 {x + 13} 151 {x} 144C{x - 6} 140 {x - 2} 136 {x} 133", 6)
-                    for x in (86, 118))
+    trail = (line("M86 136C70 141 98 147 84 153C78 156 70 160 62 160", 5.5)
+             + line("M114 135C102 141 128 146 114 152C124 157 132 159 140 158", 5.5))
     tilted = fill(poly(points(72, 119, 78, 103, 86, 99, 97, 82, 118, 88, 119, 107, 126, 113, 122, 128, 108, 124, 105, 131,
                               94, 128, 96, 121, 86, 118, 83, 125, 73, 122)))
     return trail + tilted + fill(poly(points(91, 99, 99, 88, 113, 92, 113, 104)), WHITE)
@@ -264,15 +263,16 @@ def walker():
 
 
 def children():
-    run = [((.3, .34), (.14, .78)), ((-.3, .36), (-.66, .5))]
-    arms = [((.28, .22), (.52, .02)), ((-.22, .3), (-.5, .2))]
-    return person(84, 90, 40, run, arms, .12) + person(124, 108, 31, run, arms, .12)
+    run = [((.34, .3), (.5, .74)), ((-.3, .38), (-.66, .62))]
+    arms = [((.28, .22), (.56, .1)), ((-.24, .26), (-.5, .34))]
+    return person(82, 92, 40, run, arms, .12) + person(122, 110, 30, run, arms, .12)
 
 
 def bicycle():
-    wheels = line(arc(72, 142, 21, 21, 0, 360) + "Z", 6.5) + line(arc(129, 142, 21, 21, 0, 360) + "Z", 6.5)
-    frame = line("M72 142L88 112L118 112L100 142ZM88 112L100 142", 6) + line("M129 142L115 102L104 98", 6, cap="round")
-    return wheels + frame + line("M85 106L82 98", 6) + line("M74 98L92 98", 7, cap="round")
+    wheels = line(arc(74, 143, 18, 18, 0, 360) + "Z", 5) + line(arc(127, 143, 18, 18, 0, 360) + "Z", 5)
+    frame = (line("M74 143L89 117L116 117L100 143ZM89 117L100 143", 5)
+             + line("M127 143L114 106L104 103", 5, cap="round"))
+    return wheels + frame + line("M89 117L85 106", 5) + line("M77 105L93 105", 6, cap="round")
 
 
 def snowflake():
@@ -341,11 +341,11 @@ def roundabout():
     out = ""
     for a in (-90, 30, 150):
         end = a - 78
-        out += line(arc(100, 100, 52, 52, a + 14, end + 30), 20, WHITE)
+        out += line(arc(100, 100, 54, 54, a + 14, end + 28), 15, WHITE)
         r = math.radians(end + 34)
-        x, y = 100 + 52 * math.cos(r), 100 + 52 * math.sin(r)
+        x, y = 100 + 54 * math.cos(r), 100 + 54 * math.sin(r)
         tx, ty = math.sin(r), -math.cos(r)
-        out += head(x + tx * 32, y + ty * 32, end + 34 - 90 - 14, 36, 50, WHITE)
+        out += head(x + tx * 28, y + ty * 28, end + 34 - 90 - 14, 32, 42, WHITE)
     return out
 
 
@@ -380,10 +380,10 @@ def drawings():
     d["121-10"] = warning(narrows_right())
     d["123"] = warning(works())
     d["131"] = warning(lights())
-    d["133-10"] = warning(walker())
-    d["136-10"] = warning(children())
-    d["138-10"] = warning(bicycle())
-    d["142-10"] = warning(deer())
+    d["133-10"] = warning(flip(walker()))
+    d["136-10"] = warning(flip(children()))
+    d["138-10"] = warning(flip(bicycle()))
+    d["142-10"] = warning(flip(deer()))
     right = turn("M72 160L72 120C72 102 80 94 98 94L124 94", (164, 94), 0)
     d["209"] = mandatory(right)
     d["209-10"] = mandatory(flip(right))
