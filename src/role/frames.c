@@ -183,10 +183,10 @@ static void post_frame(struct sl_request *r, void *arg)
 }
 
 #define CLASS \
-	"{\"type\":\"object\",\"properties\":{\"index\":{\"type\":\"integer\"},\"code\":{\"type\":\"string\"},\"name\":{\"type\":" \
+	"{\"title\":\"Class\",\"type\":\"object\",\"properties\":{\"index\":{\"type\":\"integer\"},\"code\":{\"type\":\"string\"},\"name\":{\"type\":" \
 	"\"string\"},\"name_ko\":{\"type\":\"string\"}}}"
 #define SIGN \
-	"{\"type\":\"object\",\"properties\":{\"key\":{\"type\":\"string\"},\"box\":{\"type\":\"array\",\"items\":{\"type\":" \
+	"{\"title\":\"Sign\",\"type\":\"object\",\"properties\":{\"key\":{\"type\":\"string\"},\"box\":{\"type\":\"array\",\"items\":{\"type\":" \
 	"\"integer\"},\"description\":\"x, y, w, h in pixels of the frame\"},\"class\":" CLASS \
 	",\"confidence\":{\"type\":\"number\",\"description\":\"calibrated\"},\"score\":{\"type\":\"number\",\"description\":\"the " \
 	"detector's\"},\"candidates\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"class\":" CLASS \

@@ -320,7 +320,7 @@ static void post_infer(struct sl_request *r, void *arg)
 }
 
 #define TENSORS \
-	"{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"shape\":{\"type\":" \
+	"{\"type\":\"array\",\"items\":{\"title\":\"Tensor\",\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"shape\":{\"type\":" \
 	"\"array\",\"items\":{\"type\":\"integer\"}},\"datatype\":{\"enum\":[\"FP32\"]},\"data\":{\"type\":\"array\"}}}}"
 
 const struct sl_route sl_frames_v2_routes[] = {

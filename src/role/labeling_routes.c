@@ -281,25 +281,27 @@ static void get_taxonomy(struct sl_request *r, void *arg)
 #define NUMBER "{\"type\":\"number\"}"
 #define WHOLE "{\"type\":\"integer\"}"
 #define OBJECT(members) "{\"type\":\"object\",\"properties\":{" members "}}"
+#define NAMED(title, members) "{\"title\":\"" title "\",\"type\":\"object\",\"properties\":{" members "}}"
 #define LIST(items) "{\"type\":\"array\",\"items\":" items "}"
 #define STATE "{\"enum\":[\"open\",\"tie\",\"decided\"]}"
-#define CLASS OBJECT("\"index\":" WHOLE ",\"code\":" TEXT ",\"name\":" TEXT ",\"name_ko\":" TEXT)
-#define CLASS_OR_NULL "{\"type\":[\"object\",\"null\"]}"
+#define CLASS NAMED("Class", "\"index\":" WHOLE ",\"code\":" TEXT ",\"name\":" TEXT ",\"name_ko\":" TEXT)
+#define CLASS_OR_NULL "{\"type\":[\"object\",\"null\"],\"description\":\"Class or null\"}"
+#define VERDICT_OR_NULL "{\"type\":[\"object\",\"null\"],\"description\":\"Verdict or null\"}"
 #define VERDICT \
-	OBJECT("\"key\":" TEXT ",\"state\":" STATE ",\"votes\":" WHOLE ",\"agree\":" WHOLE ",\"choice\":" TEXT ",\"class\":" CLASS_OR_NULL \
+	NAMED("Verdict", "\"key\":" TEXT ",\"state\":" STATE ",\"votes\":" WHOLE ",\"agree\":" WHOLE ",\"choice\":" TEXT ",\"class\":" CLASS_OR_NULL \
 	       ",\"source\":{\"enum\":[\"votes\",\"expert\"]}")
 #define REVIEW_MEMBERS \
 	"\"key\":" TEXT ",\"state\":" STATE ",\"crop\":{\"type\":\"string\",\"description\":\"path of the picture\"},\"candidates\":" \
 	LIST(OBJECT("\"class\":" CLASS ",\"confidence\":" NUMBER)) ",\"bundle\":" TEXT ",\"frame\":" TEXT ",\"device\":" TEXT \
 	",\"time\":" WHOLE ",\"opened\":" WHOLE ",\"cap\":" WHOLE
-#define LEASED OBJECT(REVIEW_MEMBERS ",\"lease_until\":" WHOLE)
+#define LEASED NAMED("Leased", REVIEW_MEMBERS ",\"lease_until\":" WHOLE)
 #define REVIEW \
-	OBJECT(REVIEW_MEMBERS ",\"votes\":" LIST(OBJECT("\"voter\":" TEXT ",\"vote_id\":" TEXT ",\"choice\":" TEXT \
-							",\"expert\":{\"type\":\"boolean\"},\"time\":" WHOLE)) ",\"verdict\":" CLASS_OR_NULL)
+	NAMED("Review", REVIEW_MEMBERS ",\"votes\":" LIST(OBJECT("\"voter\":" TEXT ",\"vote_id\":" TEXT ",\"choice\":" TEXT \
+							",\"expert\":{\"type\":\"boolean\"},\"time\":" WHOLE)) ",\"verdict\":" VERDICT_OR_NULL)
 #define STATS \
 	OBJECT("\"open\":" WHOLE ",\"tie\":" WHOLE ",\"decided\":" WHOLE ",\"votes\":" WHOLE ",\"leases\":" WHOLE ",\"unsent\":" WHOLE)
 #define LABELS \
-	OBJECT("\"labels\":" LIST(OBJECT("\"v\":" WHOLE ",\"key\":" TEXT ",\"class\":" CLASS_OR_NULL ",\"choice\":" TEXT \
+	OBJECT("\"labels\":" LIST(NAMED("Label", "\"v\":" WHOLE ",\"key\":" TEXT ",\"class\":" CLASS_OR_NULL ",\"choice\":" TEXT \
 		",\"source\":{\"enum\":[\"model\",\"votes\",\"expert\",\"gold\"]},\"confidence\":" NUMBER ",\"bundle\":" TEXT \
 		",\"votes\":" WHOLE ",\"time\":" WHOLE ",\"partition\":" WHOLE ",\"position\":" WHOLE)) \
 		",\"next\":{\"type\":[\"integer\",\"string\"]}")

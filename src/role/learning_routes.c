@@ -234,7 +234,7 @@ static void legacy_parameter(struct sl_request *r, void *arg)
 /* ---- the table ---- */
 
 #define JOB_SCHEMA \
-	"{\"type\":\"object\",\"required\":[\"id\",\"kind\",\"state\"],\"properties\":{\"id\":{\"type\":\"string\"}," \
+	"{\"title\":\"Job\",\"type\":\"object\",\"required\":[\"id\",\"kind\",\"state\"],\"properties\":{\"id\":{\"type\":\"string\"}," \
 	"\"kind\":{\"enum\":[\"train\",\"evaluate\",\"publish\"]},\"state\":{\"enum\":[\"waiting\",\"running\",\"done\"," \
 	"\"failed\",\"cancelled\",\"interrupted\"]},\"stage\":{\"type\":\"string\"},\"progress\":{\"type\":\"object\"}," \
 	"\"bundle\":{\"type\":\"string\"},\"passed\":{\"type\":\"boolean\"},\"published\":{\"type\":\"boolean\"}," \
@@ -250,11 +250,11 @@ static void legacy_parameter(struct sl_request *r, void *arg)
 	"\"batch\":{\"type\":\"integer\"},\"workers\":{\"type\":\"integer\"},\"limit\":{\"type\":\"integer\"},\"scratch\":{\"type\":" \
 	"\"boolean\",\"description\":\"from random weights, not from the live classifier's\"}}}}}"
 #define VERSION_SCHEMA \
-	"{\"type\":\"object\",\"required\":[\"version\",\"rows\",\"sha256\"],\"properties\":{\"version\":{\"type\":\"string\"}," \
+	"{\"title\":\"Version\",\"type\":\"object\",\"required\":[\"version\",\"rows\",\"sha256\"],\"properties\":{\"version\":{\"type\":\"string\"}," \
 	"\"rows\":{\"type\":\"integer\"},\"sha256\":{\"type\":\"string\",\"description\":\"of the stored manifest: cite it\"}," \
 	"\"parts\":{\"type\":\"object\"},\"classes\":{\"type\":\"object\"},\"shards\":{\"type\":\"array\"},\"new\":{\"type\":\"boolean\"}}}"
 #define ENTRY_SCHEMA \
-	"{\"type\":\"object\",\"required\":[\"n\",\"alias\",\"digest\",\"action\"],\"properties\":{\"n\":{\"type\":\"integer\"}," \
+	"{\"title\":\"Entry\",\"type\":\"object\",\"required\":[\"n\",\"alias\",\"digest\",\"action\"],\"properties\":{\"n\":{\"type\":\"integer\"}," \
 	"\"alias\":{\"type\":\"string\"},\"digest\":{\"type\":\"string\"},\"previous\":{\"type\":\"string\"},\"action\":" \
 	"{\"enum\":[\"publish\",\"rollback\"]},\"forced\":{\"type\":\"boolean\"},\"by\":{\"type\":\"string\"},\"time\":" \
 	"{\"type\":\"integer\"},\"evaluation\":{\"type\":[\"object\",\"null\"]}}}"
@@ -267,7 +267,7 @@ static void legacy_parameter(struct sl_request *r, void *arg)
 	"{\"type\":\"object\",\"properties\":{\"note\":{\"type\":\"string\"},\"force\":{\"type\":\"boolean\"}}}"
 
 #define MODEL_SCHEMA \
-	"{\"type\":\"object\",\"properties\":{\"digest\":{\"type\":\"string\"},\"bytes\":{\"type\":\"integer\"},\"name\":{\"type\":" \
+	"{\"title\":\"Model\",\"type\":\"object\",\"properties\":{\"digest\":{\"type\":\"string\"},\"bytes\":{\"type\":\"integer\"},\"name\":{\"type\":" \
 	"\"string\"},\"taxonomy\":{\"type\":\"string\"},\"classes\":{\"type\":\"integer\"},\"card\":{\"type\":\"string\"},\"aliases\":" \
 	"{\"type\":\"array\",\"items\":{\"type\":\"string\"}}}}"
 
@@ -286,8 +286,7 @@ const struct sl_route sl_learning_routes[] = {
 			    "[\"string\",\"null\"]},\"models\":{\"type\":\"array\",\"items\":" MODEL_SCHEMA "}}}"},
 	{.method = "GET", .path = "/v1/models/log", .run = SL_RUN_WORKER, .fn = get_log, .tag = "models",
 		.summary = "What was live when, oldest first", .params = "alias:string:live (absent: this) or candidate",
-		.response = "{\"type\":\"object\",\"properties\":{\"alias\":{\"type\":\"string\"},\"log\":{\"type\":\"array\",\"items\":"
-			    "{\"type\":\"object\"}}}}"},
+		.response = "{\"type\":\"object\",\"properties\":{\"alias\":{\"type\":\"string\"},\"log\":{\"type\":\"array\",\"items\":" ENTRY_SCHEMA "}}}"},
 	{.method = "GET", .path = "/v1/models/{digest}", .run = SL_RUN_WORKER, .fn = get_model, .tag = "models",
 		.summary = "One stored bundle, with its card; the digest may be cut to its first 6 digits or more",
 		.response = MODEL_SCHEMA},
