@@ -61,3 +61,12 @@ static enum sl_status wanted(struct sl_err *err, const char *where, const char *
 READER(str, const char *, json_is_string, json_string_value, "a string")
 READER(int, int64_t, json_is_integer, json_integer_value, "a whole number")
 READER(num, double, json_is_number, json_number_value, "a number")
+
+enum sl_status sl_json_version(json_t *o, const char *where, int known, struct sl_err *err)
+{
+	int64_t v = 0;
+	enum sl_status s = sl_json_int(o, where, "v", &v, err);
+	if (s == SL_OK && v != known)
+		return sl_fail(err, SL_UNSUPPORTED, "%s: format version %lld; this build knows version %d", where, (long long)v, known);
+	return s;
+}

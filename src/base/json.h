@@ -22,6 +22,9 @@ enum sl_status sl_json_opt_str(json_t *o, const char *where, const char *name, c
 enum sl_status sl_json_opt_int(json_t *o, const char *where, const char *name, int64_t *ret, struct sl_err *err);
 enum sl_status sl_json_opt_num(json_t *o, const char *where, const char *name, double *ret, struct sl_err *err);
 
+/* "v" of o is `known`, the only format of its kind that this build reads: UNSUPPORTED for another. */
+enum sl_status sl_json_version(json_t *o, const char *where, int known, struct sl_err *err);
+
 static inline void sl_json_freep(json_t **v)
 {
 	json_decref(*v);

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include <stdio.h>
 
-enum { FORMAT = 1, CLASS_INDEX_MAX = 100000, SHARD_DIGITS_MAX = 3 };
+enum { FORMAT = 1, SHARD_DIGITS_MAX = 3 };
 
 static const char *const deal_names[SL_DEALS] = {"train", "heldout", "aside"};
 
@@ -23,88 +23,7 @@ bool sl_deal_find(const char *name, enum sl_deal *ret)
 	return false;
 }
 
-/* ---- labels ---- */
-
-static bool copy(char *to, size_t size, const char *from)
-{
-	return (size_t)snprintf(to, size, "%s", from) < size;
-}
-
-static enum sl_status parse_version(json_t *o, const char *where, struct sl_err *err)
-{
-	int64_t v = 0;
-	enum sl_status s = sl_json_int(o, where, "v", &v, err);
-	if (s == SL_OK && v != FORMAT)
-		return sl_fail(err, SL_UNSUPPORTED, "%s: format version %lld; this build knows %d", where, (long long)v, FORMAT);
-	return s;
-}
-
-static enum sl_status parse_class(json_t *o, const char *where, struct sl_label *ret, struct sl_err *err)
-{
-	json_t *cls = json_object_get(o, "class"), *index = cls, *code = NULL;
-	if (json_is_object(cls)) {
-		index = json_object_get(cls, "index");
-		code = json_object_get(cls, "code");
-	}
-	if (json_is_integer(index) && json_integer_value(index) >= 0 && json_integer_value(index) <= CLASS_INDEX_MAX)
-		ret->cls = (int)json_integer_value(index);
-	else if (json_is_string(cls))
-		return sl_fail(err, SL_INVALID, "%s: \"class\" is a code without an index", where);
-	else
-		return sl_fail(err, SL_INVALID, "%s: \"class\" must be {\"index\",\"code\"}, or null with \"choice\"", where);
-	if (json_is_string(code) && !copy(ret->code, sizeof(ret->code), json_string_value(code)))
-		return sl_fail(err, SL_INVALID, "%s: the class's code is longer than %d characters", where, SL_CODE - 1);
-	if (!ret->code[0])
-		snprintf(ret->code, sizeof(ret->code), "%d", ret->cls);
-	return SL_OK;
-}
-
-static enum sl_status parse_choice(json_t *o, const char *where, struct sl_label *ret, struct sl_err *err)
-{
-	const char *choice = NULL;
-	enum sl_status s = sl_json_str(o, where, "choice", &choice, err);
-	if (s != SL_OK)
-		return s;
-	if (!sl_choice_parse(choice, 0, &ret->cls))
-		return sl_fail(err, SL_INVALID, "%s: \"choice\" must be not_a_sign, unreadable or other", where);
-	return SL_OK;
-}
-
-static bool is_source(const char *s)
-{
-	return !strcmp(s, "model") || !strcmp(s, "votes") || !strcmp(s, "expert") || !strcmp(s, "gold");
-}
-
-static enum sl_status parse_body(json_t *o, const char *where, struct sl_label *ret, struct sl_err *err)
-{
-	const char *key = NULL, *source = NULL, *bundle = "";
-	enum sl_status s = parse_version(o, where, err);
-	if (s == SL_OK)
-		s = sl_json_str(o, where, "key", &key, err);
-	if (s == SL_OK && (!sl_key_is_valid(key) || !copy(ret->key, sizeof(ret->key), key)))
-		s = sl_fail(err, SL_INVALID, "%s: \"key\" is no crop key", where);
-	if (s == SL_OK)
-		s = sl_json_str(o, where, "source", &source, err);
-	if (s == SL_OK && (!is_source(source) || !copy(ret->source, sizeof(ret->source), source)))
-		s = sl_fail(err, SL_INVALID, "%s: \"source\" must be model, votes, expert or gold", where);
-	if (s == SL_OK)
-		s = sl_json_opt_str(o, where, "bundle", &bundle, err);
-	if (s == SL_OK && !copy(ret->bundle, sizeof(ret->bundle), bundle))
-		s = sl_fail(err, SL_INVALID, "%s: \"bundle\" is longer than a digest", where);
-	if (s != SL_OK)
-		return s;
-	json_t *cls = json_object_get(o, "class");
-	return cls && !json_is_null(cls) ? parse_class(o, where, ret, err) : parse_choice(o, where, ret, err);
-}
-
-enum sl_status sl_label_parse(json_t *body, struct sl_label *ret, struct sl_err *err)
-{
-	struct sl_label l = {0};
-	enum sl_status s = parse_body(body, "label", &l, err);
-	if (s == SL_OK)
-		*ret = l;
-	return s;
-}
+/* ---- which label counts ---- */
 
 struct sl_rank sl_rank_of(const struct sl_label *l)
 {
@@ -169,13 +88,15 @@ enum sl_status sl_row_parse(json_t *row, const char *where, struct sl_label *ret
 {
 	struct sl_label l = {0};
 	int64_t partition = 0;
-	enum sl_status s = parse_body(row, where, &l, err);
+	enum sl_status s = sl_label_parse(row, where, &l, err);
 	if (s == SL_OK)
 		s = sl_json_int(row, where, "partition", &partition, err);
 	if (s == SL_OK)
 		s = sl_json_int(row, where, "position", &l.position, err);
 	if (s == SL_OK)
 		s = sl_json_int(row, where, "appended", &l.appended_ms, err);
+	if (s == SL_OK && (partition < 0 || partition > INT32_MAX))
+		s = sl_fail(err, SL_INVALID, "%s: \"partition\" is %lld", where, (long long)partition);
 	if (s != SL_OK)
 		return s;
 	l.partition = (int)partition;
@@ -209,7 +130,7 @@ void sl_segment_done(struct sl_segment *s)
 
 json_t *sl_segment_json(const struct sl_segment *s)
 {
-	json_t *v = json_pack("{s:i,s:s,s:i,s:I,s:I,s:i,s:i,s:s}", "v", FORMAT, "topic", "labels", "partition", s->partition,
+	json_t *v = json_pack("{s:i,s:s,s:i,s:I,s:I,s:i,s:i,s:s}", "v", FORMAT, "topic", SL_TOPIC_LABELS, "partition", s->partition,
 		"first", (json_int_t)s->first, "last", (json_int_t)s->last, "rows", s->rows, "skipped", s->skipped, "sha256",
 		s->sha256);
 	json_object_set_new(v, "missing", s->missing ? json_incref(s->missing) : json_array());
@@ -222,7 +143,7 @@ enum sl_status sl_segment_parse(json_t *v, const char *where, struct sl_segment 
 	struct sl_segment g = {0};
 	const char *sha = "";
 	int64_t partition = 0, rows = 0, skipped = 0;
-	enum sl_status s = parse_version(v, where, err);
+	enum sl_status s = sl_json_version(v, where, FORMAT, err);
 	if (s == SL_OK)
 		s = sl_json_int(v, where, "partition", &partition, err);
 	if (s == SL_OK)
@@ -238,14 +159,15 @@ enum sl_status sl_segment_parse(json_t *v, const char *where, struct sl_segment 
 	if (s != SL_OK)
 		return s;
 	json_t *missing = json_object_get(v, "missing"), *bad = json_object_get(v, "bad");
-	if (g.first < 0 || g.last < g.first || rows < 0 || rows > INT32_MAX || skipped < 0 || partition < 0 ||
+	if (g.first < 0 || g.last < g.first || rows < 0 || rows > INT32_MAX || skipped < 0 || skipped > INT32_MAX ||
+		partition < 0 || partition > INT32_MAX ||
 		(rows ? !sl_is_sha256_hex(sha) : *sha != 0) || (missing && !json_is_array(missing)) ||
 		(bad && !json_is_array(bad)))
 		return sl_fail(err, SL_INVALID, "%s: positions, rows and sha256 do not fit together", where);
 	g.partition = (int)partition;
 	g.rows = (int)rows;
 	g.skipped = (int)skipped;
-	copy(g.sha256, sizeof(g.sha256), sha);
+	SL_COPY(g.sha256, sha);
 	g.missing = missing ? json_incref(missing) : json_array();
 	g.bad = bad ? json_incref(bad) : json_array();
 	*ret = g;

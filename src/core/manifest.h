@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The rules of what a dataset holds: how a message of topic `labels` becomes a row, which
- * of two labels of a key counts, who is held out, and how segments, shards and versions
- * are named. docs/formats.md has the JSON.
+ * The rules of what a dataset holds: how a label becomes a row, which of two labels of a key
+ * counts, who is held out, and how segments, shards and versions are named. docs/formats.md has the JSON.
  *
  * Which label counts: a person's (votes, expert, gold) is never replaced by a model's;
  * between equals the later one counts (position in the partition; append time across
@@ -16,32 +15,13 @@
  * Owner: the caller. Thread: any. Times in ms since 1970.
  */
 #pragma once
-#include "base/json.h"
-#include "core/key.h"
-#include "core/review.h"
-#include "core/taxonomy.h"
+#include "core/message.h"
 
 enum { SL_PATH = 201, SL_VERSION_NAME = 12 };
 
 enum sl_deal { SL_DEAL_TRAIN, SL_DEAL_HELDOUT, SL_DEAL_ASIDE, SL_DEALS };
 const char *sl_deal_name(enum sl_deal p); /* "train", "heldout", "aside" */
 bool sl_deal_find(const char *name, enum sl_deal *ret);
-
-/* One label with where it stands in the log. */
-struct sl_label {
-	char key[SL_KEY];
-	int cls;               /* class index, or enum sl_choice below 0 */
-	char code[SL_CODE];    /* of the class; its decimal index when the message has no code; "" when none */
-	char source[12];       /* "model", "votes", "expert", "gold" */
-	char bundle[65];       /* "" when unknown */
-	int partition;
-	int64_t position, appended_ms;
-};
-
-/* Understands the body of a message of topic `labels`: "class" is {"index","code"}, an
- * index or a code; null (or absent) with "choice" of not_a_sign, unreadable, other.
- * INVALID says what is wrong; UNSUPPORTED for a newer "v". */
-enum sl_status sl_label_parse(json_t *body, struct sl_label *ret, struct sl_err *err);
 
 /* What decides which label of a key counts: small, so that millions can be sorted. */
 struct sl_rank {

@@ -57,12 +57,8 @@ static enum sl_status take_text(json_t *v, const char *where, const char *name, 
 enum sl_status sl_alias_parse(json_t *v, const char *where, struct sl_alias_entry *ret, struct sl_err *err)
 {
 	struct sl_alias_entry e = {0};
-	int64_t format = 0;
 	char action[12] = "";
-	enum sl_status s = sl_json_int(v, where, "v", &format, err);
-	if (s == SL_OK && format != FORMAT)
-		return sl_fail(err, SL_UNSUPPORTED, "%s: format version %lld; this build knows %d", where, (long long)format,
-			FORMAT);
+	enum sl_status s = sl_json_version(v, where, FORMAT, err);
 	if (s == SL_OK)
 		s = sl_json_int(v, where, "n", &e.n, err);
 	if (s == SL_OK)

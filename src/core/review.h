@@ -11,8 +11,7 @@
  * Thread: any.
  */
 #pragma once
-#include "base/status.h"
-#include <stdint.h>
+#include "core/key.h"
 
 /* Choices that are no class. */
 enum sl_choice { SL_CHOICE_NOT_A_SIGN = -1, SL_CHOICE_UNREADABLE = -2, SL_CHOICE_OTHER = -3 };
@@ -33,6 +32,26 @@ struct sl_verdict {
 	int choice; /* when decided */
 	bool by_expert;
 	int votes, agree; /* votes counted (at most cap); votes for the choice */
+};
+
+/* What a model took a crop for; best first, calibrated. */
+enum { SL_CANDIDATES = 5 };
+struct sl_candidate {
+	int cls;
+	float confidence;
+};
+
+/* A crop that waits for people, or waited. */
+struct sl_review {
+	char key[SL_KEY];
+	struct sl_candidate candidate[SL_CANDIDATES];
+	int ncandidate;
+	char bundle[65], frame[SL_FRAME_ID], device[SL_VOTER];
+	int64_t time_ms; /* of the frame */
+	int64_t opened_ms; /* the store's */
+	int cap; /* to a store's add(): 0 takes the setting's */
+	struct sl_verdict verdict;
+	int64_t lease_until_ms; /* set by a store's lease() */
 };
 
 /* votes in the order they came; n <= SL_VOTES_MAX, 1 <= cap <= SL_CAP_MAX. What stands

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { FORMAT = 1 };
+
 static const char *const shapes[] = {"circle", "triangle", "inverted", "diamond", "octagon", "square"};
 
 static bool is_code(const char *s)
@@ -93,7 +95,6 @@ enum sl_status sl_taxonomy_parse(struct sl_slice json, struct sl_taxonomy **ret,
 {
 	SL_AUTOJSON json_t *o = NULL;
 	SL_AUTO(sl_taxonomy_freep) struct sl_taxonomy *t = SL_NEW(struct sl_taxonomy);
-	int64_t v = 0;
 	const char *name = NULL;
 	enum sl_status s;
 
@@ -101,10 +102,8 @@ enum sl_status sl_taxonomy_parse(struct sl_slice json, struct sl_taxonomy **ret,
 		return s;
 	if (!json_is_object(o))
 		return sl_fail(err, SL_INVALID, "taxonomy: not a JSON object");
-	if ((s = sl_json_int(o, "taxonomy", "v", &v, err)) || (s = sl_json_str(o, "taxonomy", "name", &name, err)))
+	if ((s = sl_json_version(o, "taxonomy", FORMAT, err)) || (s = sl_json_str(o, "taxonomy", "name", &name, err)))
 		return s;
-	if (v != 1)
-		return sl_fail(err, SL_UNSUPPORTED, "taxonomy: version %lld; this build reads version 1", (long long)v);
 	if (!is_code(name))
 		return sl_fail(err, SL_INVALID, "taxonomy: name \"%.40s\" must be 1 to %d letters, digits, \".-_\"",
 			name, SL_CODE - 1);

@@ -4,6 +4,7 @@
 #include "base/digest.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "core/message.h"
 #include "vision/pipeline.h"
 #include <math.h>
 #include <stdio.h>
@@ -42,7 +43,7 @@ static enum sl_status flush(struct work *w, struct sl_err *err)
 	for (int i = 0; i < w->n; i++) {
 		struct item *it = &w->item[i];
 		put[i] = (struct sl_crop_put){it->key, sl_buf_slice(&it->jpeg), sl_buf_slice(&it->meta)};
-		entry[i] = (struct sl_entry){"labels", it->key, sl_buf_slice(&it->message)};
+		entry[i] = (struct sl_entry){SL_TOPIC_LABELS, it->key, sl_buf_slice(&it->message)};
 	}
 	enum sl_status s = w->n ? sl_crops_put_many(w->st->crops, put, w->n, err) : SL_OK;
 	if (s == SL_OK && w->n)
@@ -94,16 +95,10 @@ static enum sl_status add(struct work *w, const struct sl_sample *s, const char 
 	snprintf(sequence, sizeof(sequence), "%.8s-%d", w->src->digest, s->group);
 	SL_AUTOJSON json_t *meta = json_pack("{s:i,s:s#,s:s,s:s,s:[i,i,i,i],s:[f,f,f,f],s:s}", "v", 1, "frame", frame,
 		SL_FRAME_ID - 1, "device", w->o->device, "sequence", sequence, "box", b[0], b[1], b[2], b[3], "roi", (double)roi[0],
-		(double)roi[1], (double)roi[2], (double)roi[3], "topic", "labels");
-	SL_AUTOJSON json_t *message = json_pack("{s:i,s:s,s:s,s:f,s:s,s:i,s:I}", "v", 1, "key", it->key, "source", "gold",
-		"confidence", 1.0, "bundle", "", "votes", 0, "time", (json_int_t)sl_now_ms());
-	if (cls >= 0) {
-		json_object_set_new(message, "class",
-			json_pack("{s:i,s:s}", "index", cls, "code", w->o->taxonomy->cls[cls].code));
-	} else {
-		json_object_set_new(message, "class", json_null());
-		json_object_set_new(message, "choice", json_string("not_a_sign"));
-	}
+		(double)roi[1], (double)roi[2], (double)roi[3], "topic", SL_TOPIC_LABELS);
+	struct sl_label label = {.cls = cls >= 0 ? cls : SL_CHOICE_NOT_A_SIGN, .source = "gold"};
+	SL_COPY(label.key, it->key);
+	SL_AUTOJSON json_t *message = sl_label_message(&label, w->o->taxonomy, 1, 0, sl_now_ms());
 	sl_json_print(meta, &it->meta);
 	sl_json_print(message, &it->message);
 	w->r.crops += cls >= 0;
@@ -122,7 +117,7 @@ static enum sl_status take(struct work *w, const struct sl_sample *s, struct sl_
 		struct sl_box box = scene ? s->box[i].box : s->roi;
 		if (scene && s->box[i].ignored)
 			w->r.ignored++;
-		else if (cls >= w->o->taxonomy->n)
+		else if (cls >= w->o->taxonomy->n || cls == SL_CLASS_UNKNOWN)
 			w->r.unknown++;
 		else
 			st = add(w, s, frame, box, cls, err);

@@ -2,6 +2,7 @@
 #include "dataset/registry.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "core/message.h"
 #include "dataset/shard.h"
 #include "vision/bundle.h"
 #include <stdio.h>
@@ -95,6 +96,19 @@ static bool digest_of_path(const char *path, char ret[SL_DIGEST])
 		return false;
 	sl_bundle_path(want, ret);
 	return !strcmp(want, path) && sl_is_sha256_hex(ret);
+}
+
+enum sl_status sl_model_taxonomy(struct sl_artifacts *a, const char *digest, struct sl_taxonomy **ret, struct sl_err *err)
+{
+	SL_AUTO(sl_buf_done) struct sl_buf file = {0};
+	struct sl_bundle_parts p = {0};
+	enum sl_status s = sl_model_get(a, digest, &file, err);
+	if (s == SL_OK)
+		s = sl_bundle_read(sl_buf_slice(&file), &p, err);
+	if (s == SL_OK)
+		s = sl_taxonomy_parse(p.taxonomy, ret, err);
+	json_decref(p.info);
+	return s;
 }
 
 enum sl_status sl_model_find(struct sl_artifacts *a, const char *start, char ret_digest[SL_DIGEST], struct sl_err *err)
@@ -200,7 +214,7 @@ static enum sl_status announce(struct sl_log *log, const struct sl_alias_entry *
 	SL_AUTOJSON json_t *v = json_pack("{s:i,s:s,s:s,s:s,s:I,s:I}", "v", 1, "alias", e->alias, "digest", e->digest, "path",
 		path, "n", (json_int_t)e->n, "time", (json_int_t)e->time_ms);
 	sl_json_print(v, &text);
-	return sl_log_append(log, "models", e->alias, sl_buf_slice(&text), sl_deadline_ms(ANNOUNCE_MS), err);
+	return sl_log_append(log, SL_TOPIC_MODELS, e->alias, sl_buf_slice(&text), sl_deadline_ms(ANNOUNCE_MS), err);
 }
 
 enum sl_status sl_model_announce(const struct sl_stores *st, struct sl_err *err)

@@ -7,6 +7,7 @@
  */
 #pragma once
 #include "core/registry.h"
+#include "core/taxonomy.h"
 #include "dataset/compare.h"
 #include "store/stores.h"
 
@@ -28,6 +29,8 @@ enum sl_status sl_alias_names(struct sl_artifacts *a, json_t **ret, struct sl_er
 enum sl_status sl_model_put(struct sl_artifacts *a, struct sl_slice file, char ret_digest[SL_DIGEST], struct sl_err *err);
 /* The bundle's bytes, checked against the digest: NOT_FOUND, CORRUPT. */
 enum sl_status sl_model_get(struct sl_artifacts *a, const char *digest, struct sl_buf *ret, struct sl_err *err);
+/* The sign classes of a stored bundle, without opening its nets; sl_taxonomy_free(). */
+enum sl_status sl_model_taxonomy(struct sl_artifacts *a, const char *digest, struct sl_taxonomy **ret, struct sl_err *err);
 /* The one stored digest that starts with `start` (at least 6 digits); INVALID when several. */
 enum sl_status sl_model_find(struct sl_artifacts *a, const char *start, char ret_digest[SL_DIGEST], struct sl_err *err);
 

@@ -16,7 +16,6 @@ enum sl_status sl_version_get(struct sl_artifacts *a, const char *name, json_t *
 	SL_AUTO(sl_buf_done) struct sl_buf text = {0};
 	SL_AUTOJSON json_t *v = NULL;
 	char path[SL_PATH], latest[SL_VERSION_NAME], sha256[65];
-	int64_t format = 0;
 	enum sl_status s = SL_OK;
 	if (!strcmp(name, "latest")) {
 		int best = 0;
@@ -42,9 +41,7 @@ enum sl_status sl_version_get(struct sl_artifacts *a, const char *name, json_t *
 	if (s == SL_OK)
 		s = sl_json_parse(sl_buf_slice(&text), path, &v, err);
 	if (s == SL_OK)
-		s = sl_json_int(v, path, "v", &format, err);
-	if (s == SL_OK && format != FORMAT)
-		s = sl_fail(err, SL_UNSUPPORTED, "%s: format version %lld; this build knows %d", path, (long long)format, FORMAT);
+		s = sl_json_version(v, path, FORMAT, err);
 	if (s != SL_OK)
 		return s;
 	sl_sha256_hex(text.ptr, text.len, sha256);

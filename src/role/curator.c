@@ -6,9 +6,6 @@
 #include "dataset/segments.h"
 #include <stdio.h>
 
-#define GROUP "curate"
-#define TOPIC "labels"
-
 enum { LOOK_AGAIN_MS = 20, LOOK_AGAIN_MAX_MS = 1000, TAR_BYTES = 1 << 29 };
 
 struct waiting { /* one message that is not stored yet */
@@ -131,8 +128,8 @@ enum sl_status sl_curator_new(const struct sl_config *cfg, const struct sl_store
 	c->st = *st;
 	pthread_mutex_init(&c->lock, NULL);
 	sl_cond_init(&c->cond);
-	enum sl_status s = sl_consumer_open(st->log, GROUP, TOPIC, &c->consumer, err);
-	int partitions = s == SL_OK ? sl_log_partitions(st->log, TOPIC) : 0;
+	enum sl_status s = sl_consumer_open(st->log, SL_GROUP_CURATE, SL_TOPIC_LABELS, &c->consumer, err);
+	int partitions = s == SL_OK ? sl_log_partitions(st->log, SL_TOPIC_LABELS) : 0;
 	for (int p = 0; p < partitions && s == SL_OK; p++)
 		s = lane_of(c, p, &l, err);
 	if (s == SL_OK) /* a process that was killed may have stored what it did not commit: the lag would stay */
@@ -159,7 +156,7 @@ static enum sl_status take(struct sl_curator *c, const struct sl_message *m, str
 		return SL_OK;
 	s = sl_json_parse(m->body, "label", &w.body, &why);
 	if (s == SL_OK)
-		s = sl_label_parse(w.body, &w.label, &why);
+		s = sl_label_parse(w.body, "label", &w.label, &why);
 	if (s != SL_OK) {
 		json_decref(w.body);
 		w.body = NULL;

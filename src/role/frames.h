@@ -5,7 +5,7 @@
  *   frames.c        life, accepting, the inference threads
  *   frames_input.c  a request's body and metadata to image bytes
  *   frames_store.c  crops and messages, durable before the answer
- *   frames_answer.c signs as JSON: answers, crop metadata, messages, events
+ *   frames_answer.c signs as JSON: answers, crop metadata, events
  *   frames_crop.c   GET /v1/crops/{key}
  *   frames_v2.c     Open Inference Protocol
  *   legacy_car.c    the original's routes
@@ -101,7 +101,5 @@ json_t *sl_frame_answer_labeling(const struct sl_job *j);
 json_t *sl_frame_answer_labeling_test(const struct sl_job *j);
 json_t *sl_frame_event(const struct sl_job *j);
 json_t *sl_frame_crop_meta(const struct sl_job *j, const struct sl_sign *s);
-/* The message of a crop, from its metadata alone; NULL when that is none of ours. */
-json_t *sl_frame_message(const char *key, json_t *meta, const char **ret_topic);
 
 extern const struct sl_route sl_frames_v2_routes[], sl_frames_crop_routes[], sl_frames_legacy_routes[];

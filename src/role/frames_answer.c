@@ -1,24 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/mem.h"
+#include "core/message.h"
 #include "role/frames.h"
-
-static json_t *class_json(const struct sl_taxonomy *t, int cls)
-{
-	const struct sl_class *c = &t->cls[cls];
-
-	return json_pack("{s:i,s:s,s:s,s:s}", "index", cls, "code", c->code, "name", c->en, "name_ko", c->ko);
-}
-
-static json_t *candidates_json(const struct sl_job *j, const struct sl_sign *s)
-{
-	json_t *list = json_array();
-
-	for (int i = 0; i < s->ncandidate; i++)
-		json_array_append_new(
-			list, json_pack("{s:o,s:f}", "class", class_json(j->bundle->taxonomy, s->candidate[i].cls),
-				      "confidence", (double)s->candidate[i].confidence));
-	return list;
-}
 
 static json_t *box_json(const int box[4])
 {
@@ -48,9 +31,9 @@ json_t *sl_frame_answer_v1(const struct sl_job *j)
 		const struct sl_sign *s = &j->seen.sign[i];
 		json_array_append_new(
 			signs, json_pack("{s:s,s:o,s:o,s:f,s:f,s:o,s:s}", "key", s->key, "box", box_json(s->box),
-				       "class", class_json(j->bundle->taxonomy, s->candidate[0].cls), "confidence",
+				       "class", sl_class_json(j->bundle->taxonomy, s->candidate[0].cls), "confidence",
 				       (double)s->candidate[0].confidence, "score", (double)s->score, "candidates",
-				       candidates_json(j, s), "status", status_of(s)));
+				       sl_candidates_json(j->bundle->taxonomy, s->candidate, s->ncandidate), "status", status_of(s)));
 	}
 	return json_pack("{s:s,s:s,s:s,s:i,s:i,s:o,s:o}", "frame", *j->meta.id ? j->meta.id : j->seen.frame, "hash",
 		j->seen.frame, "bundle", j->bundle->digest, "width", j->seen.w, "height", j->seen.h, "signs", signs,
@@ -99,7 +82,7 @@ json_t *sl_frame_event(const struct sl_job *j)
 		const struct sl_sign *s = &j->seen.sign[i];
 		json_array_append_new(
 			signs, json_pack("{s:s,s:o,s:o,s:f,s:s}", "key", s->key, "box", box_json(s->box), "class",
-				       class_json(j->bundle->taxonomy, s->candidate[0].cls), "confidence",
+				       sl_class_json(j->bundle->taxonomy, s->candidate[0].cls), "confidence",
 				       (double)s->candidate[0].confidence, "status", status_of(s)));
 	}
 	return json_pack("{s:s,s:s,s:s,s:i,s:i,s:I,s:s,s:o,s:o}", "frame", j->seen.frame, "id", j->meta.id, "device",
@@ -131,7 +114,7 @@ json_t *sl_frame_crop_meta(const struct sl_job *j, const struct sl_sign *s)
 	json_t *o = json_pack("{s:i,s:s,s:I,s:i,s:i,s:o,s:[f,f,f,f],s:f,s:s,s:s,s:{s:i,s:s},s:f,s:o}", "v", 1, "frame",
 		j->seen.frame, "time", (json_int_t)m->time_ms, "width", j->seen.w, "height", j->seen.h, "box",
 		box_json(s->box), "roi", (double)s->roi[0], (double)s->roi[1], (double)s->roi[2], (double)s->roi[3],
-		"score", (double)s->score, "bundle", j->bundle->digest, "topic", s->accepted ? "labels" : "reviews",
+		"score", (double)s->score, "bundle", j->bundle->digest, "topic", s->accepted ? SL_TOPIC_LABELS : SL_TOPIC_REVIEWS,
 		"class", "index", cls, "code", j->bundle->taxonomy->cls[cls].code, "confidence",
 		(double)s->candidate[0].confidence, "candidates", short_candidates(j, s));
 
@@ -144,33 +127,5 @@ json_t *sl_frame_crop_meta(const struct sl_job *j, const struct sl_sign *s)
 	}
 	if (m->has_heading)
 		json_object_set_new(o, "heading", json_real(m->heading));
-	return o;
-}
-
-static void copy_member(json_t *to, json_t *from, const char *name)
-{
-	json_t *v = json_object_get(from, name);
-
-	if (v)
-		json_object_set(to, name, v);
-}
-
-json_t *sl_frame_message(const char *key, json_t *meta, const char **ret_topic)
-{
-	static const char *const label[] = {"class", "confidence", "bundle", "time", NULL};
-	static const char *const review[] = {"candidates", "bundle", "frame", "device", "time", "sequence", NULL};
-	const char *topic = json_string_value(json_object_get(meta, "topic"));
-	bool is_label = topic && strcmp(topic, "labels") == 0;
-
-	if (!is_label && !(topic && strcmp(topic, "reviews") == 0))
-		return NULL;
-	json_t *o = json_pack("{s:i,s:s}", "v", 1, "key", key);
-	if (is_label) {
-		json_object_set_new(o, "source", json_string("model"));
-		json_object_set_new(o, "votes", json_integer(0));
-	}
-	for (const char *const *m = is_label ? label : review; *m; m++)
-		copy_member(o, meta, *m);
-	*ret_topic = is_label ? "labels" : "reviews";
 	return o;
 }

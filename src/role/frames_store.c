@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/mem.h"
+#include "core/message.h"
 #include "role/frames.h"
 
 /* What goes to the stores for one frame. */
@@ -68,11 +69,11 @@ static enum sl_status make_message(struct sl_job *j, struct write *w, int i, str
 	SL_AUTOJSON json_t *meta = NULL, *message = NULL;
 
 	if (*w->there[i].key && sl_json_parse(sl_buf_slice(&w->there[i].meta), "crop", &meta, NULL) == SL_OK)
-		message = sl_frame_message(w->sign[i]->key, meta, &w->topic[i]);
+		message = sl_crop_message(w->sign[i]->key, meta, &w->topic[i]);
 	if (!message) {
 		json_decref(meta);
 		meta = sl_frame_crop_meta(j, w->sign[i]);
-		message = sl_frame_message(w->sign[i]->key, meta, &w->topic[i]);
+		message = sl_crop_message(w->sign[i]->key, meta, &w->topic[i]);
 	}
 	w->meta[i].cap = SL_CROP_META_MAX;
 	w->message[i].cap = SL_MESSAGE_MAX;

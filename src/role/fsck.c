@@ -102,6 +102,7 @@ enum sl_status sl_fsck_run(const struct sl_stores *st, const struct sl_fsck *o, 
 	json_t *v = json_pack("{s:b,s:o,s:o,s:o,s:o,s:I}", "ok", (int)!json_array_size(w.findings), "checked", w.checked,
 		"waiting", w.waiting, "findings", w.findings, "repaired", w.repaired, "more", (json_int_t)w.more);
 	sl_keys_done(&w.forgotten);
+	sl_taxonomy_free(w.taxonomy);
 	free(w.label);
 	if (s == SL_OK)
 		*ret = v;

@@ -139,7 +139,7 @@ enum sl_status sl_fsck_segments(struct sl_fsck_work *w, struct sl_err *err)
 	}
 	sl_fsck_count(w, "segments", all.n);
 	if (s == SL_OK)
-		s = sl_log_lag(w->st->log, "curate", "labels", &lag, err);
+		s = sl_log_lag(w->st->log, SL_GROUP_CURATE, SL_TOPIC_LABELS, &lag, err);
 	if (s == SL_OK)
 		sl_fsck_wait(w, "curate", lag);
 	return s;

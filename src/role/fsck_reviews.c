@@ -6,7 +6,6 @@
 #include "base/mem.h"
 #include "dataset/registry.h"
 #include "role/fsck_work.h"
-#include "role/labeling.h"
 #include <stdio.h>
 
 enum { OUTBOX = 20000, VOTE_LINES = 1000, LOOKS = 2, APPEND_MS = 30000 };
@@ -73,28 +72,26 @@ static bool has_label(const struct sl_fsck_work *w, const char *key, int choice)
 	return false;
 }
 
+/* The classes of the live bundle; read once. */
+static enum sl_status find_taxonomy(struct sl_fsck_work *w, struct sl_err *err)
+{
+	char digest[SL_DIGEST];
+	if (w->taxonomy)
+		return SL_OK;
+	enum sl_status s = sl_alias_digest(w->st->artifacts, SL_ALIAS_LIVE, digest, err);
+	return s == SL_OK ? sl_model_taxonomy(w->st->artifacts, digest, &w->taxonomy, err) : s;
+}
+
 /* The label as the role labeling writes it, with the codes of the live taxonomy. */
 static enum sl_status publish_again(struct sl_fsck_work *w, const struct sl_review *r, struct sl_err *err)
 {
-	SL_AUTO(sl_buf_done) struct sl_buf file = {0};
 	SL_AUTO(sl_buf_done) struct sl_buf text = {0};
-	char digest[SL_DIGEST];
-	struct sl_bundle_parts p = {0};
-	struct sl_classes c = {.taxonomy = NULL};
-	enum sl_status s = sl_alias_digest(w->st->artifacts, SL_ALIAS_LIVE, digest, err);
-	if (s == SL_OK)
-		s = sl_model_get(w->st->artifacts, digest, &file, err);
-	if (s == SL_OK)
-		s = sl_bundle_read(sl_buf_slice(&file), &p, err);
-	if (s == SL_OK)
-		s = sl_taxonomy_parse(p.taxonomy, &c.taxonomy, err);
-	json_decref(p.info);
+	enum sl_status s = find_taxonomy(w, err);
 	if (s != SL_OK)
 		return s;
-	SL_AUTOJSON json_t *message = sl_label_message(&c, r);
-	sl_taxonomy_free(c.taxonomy);
+	SL_AUTOJSON json_t *message = sl_verdict_message(r, w->taxonomy, sl_now_ms());
 	sl_json_print(message, &text);
-	s = sl_log_append(w->st->log, "labels", r->key, sl_buf_slice(&text), sl_deadline_ms(APPEND_MS), err);
+	s = sl_log_append(w->st->log, SL_TOPIC_LABELS, r->key, sl_buf_slice(&text), sl_deadline_ms(APPEND_MS), err);
 	if (s == SL_OK)
 		sl_fsck_did(w, "label", r->key, "published again: its review is decided");
 	return s;
@@ -140,14 +137,14 @@ static enum sl_status check_label(struct sl_fsck_work *w, const struct sl_review
 static bool has_new_label(struct sl_fsck_work *w, const struct sl_review *r, struct sl_err *err)
 {
 	bool found = false;
-	for (int part = 0; part < sl_log_partitions(w->st->log, "labels") && !found; part++) {
+	for (int part = 0; part < sl_log_partitions(w->st->log, SL_TOPIC_LABELS) && !found; part++) {
 		int64_t at = -1;
 		for (size_t i = 0; i < w->labels; i++)
 			if (w->label[i].partition == part)
 				at = SL_MAX(at, w->label[i].position);
 		for (;;) {
 			SL_AUTO(sl_batch_done) struct sl_batch b = {0};
-			if (sl_log_read(w->st->log, "labels", part, at, SL_FSCK_BATCH, &b, err) != SL_OK || !b.n)
+			if (sl_log_read(w->st->log, SL_TOPIC_LABELS, part, at, SL_FSCK_BATCH, &b, err) != SL_OK || !b.n)
 				break;
 			for (int i = 0; i < b.n; i++) {
 				found |= !strcmp(b.message[i].key, r->key);

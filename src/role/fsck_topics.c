@@ -30,7 +30,7 @@ static void take_label(struct sl_fsck_work *w, const struct sl_message *m)
 	char where[64];
 	enum sl_status s = sl_json_parse(m->body, "message", &body, &why);
 	if (s == SL_OK)
-		s = sl_label_parse(body, &l, &why);
+		s = sl_label_parse(body, "label", &l, &why);
 	where_of(m, where);
 	if (s != SL_OK) {
 		sl_fsck_find(w, "message", where, "%s", why.text);
@@ -76,45 +76,7 @@ static enum sl_status labels_batch(struct sl_fsck_work *w, const struct sl_batch
 			position[k++] = w->label[i].position;
 		}
 	sl_fsck_count(w, "labels", n);
-	return sl_fsck_crops(w, keys, position, k, "labels", err);
-}
-
-/* The review that the message asks for, as intake makes it. */
-static enum sl_status review_of(json_t *body, struct sl_review *ret, struct sl_err *err)
-{
-	struct sl_review r = {.cap = 0};
-	const char *key = NULL, *bundle = "", *frame = "", *device = "";
-	json_t *list = json_object_get(body, "candidates"), *c;
-	size_t i;
-	enum sl_status s = sl_json_str(body, "message", "key", &key, err);
-	if (s == SL_OK && !sl_key_is_valid(key))
-		s = sl_fail(err, SL_INVALID, "message: \"key\" is no crop key");
-	if (s == SL_OK)
-		s = sl_json_opt_str(body, "message", "bundle", &bundle, err);
-	if (s == SL_OK)
-		s = sl_json_opt_str(body, "message", "frame", &frame, err);
-	if (s == SL_OK)
-		s = sl_json_opt_str(body, "message", "device", &device, err);
-	if (s == SL_OK)
-		s = sl_json_opt_int(body, "message", "time", &r.time_ms, err);
-	if (s != SL_OK)
-		return s;
-	snprintf(r.key, sizeof(r.key), "%s", key);
-	snprintf(r.bundle, sizeof(r.bundle), "%s", bundle);
-	snprintf(r.frame, sizeof(r.frame), "%s", frame);
-	snprintf(r.device, sizeof(r.device), "%s", device);
-	json_array_foreach(list, i, c)
-	{
-		if (r.ncandidate == SL_CANDIDATES)
-			break;
-		json_t *cls = json_object_get(c, "class");
-		if (json_is_object(cls))
-			cls = json_object_get(cls, "index");
-		r.candidate[r.ncandidate++] = (struct sl_candidate){(int)json_integer_value(cls),
-			(float)json_number_value(json_object_get(c, "confidence"))};
-	}
-	*ret = r;
-	return SL_OK;
+	return sl_fsck_crops(w, keys, position, k, SL_TOPIC_LABELS, err);
 }
 
 static enum sl_status add_again(struct sl_fsck_work *w, const struct sl_review *r, const char *where, struct sl_err *err)
@@ -139,7 +101,7 @@ static enum sl_status reviews_batch(struct sl_fsck_work *w, const struct sl_batc
 		where_of(&b->message[i], where);
 		enum sl_status s = sl_json_parse(b->message[i].body, "message", &body, &why);
 		if (s == SL_OK)
-			s = review_of(body, &review[k], &why);
+			s = sl_review_parse(body, b->message[i].time_ms, &review[k], &why);
 		if (s != SL_OK) {
 			sl_fsck_find(w, "message", where, "%s", why.text);
 			continue;
@@ -155,7 +117,7 @@ static enum sl_status reviews_batch(struct sl_fsck_work *w, const struct sl_batc
 		position[k++] = b->message[i].position;
 	}
 	sl_fsck_count(w, "reviews", n);
-	return sl_fsck_crops(w, keys, position, k, "reviews", err);
+	return sl_fsck_crops(w, keys, position, k, SL_TOPIC_REVIEWS, err);
 }
 
 enum sl_status sl_fsck_topics(struct sl_fsck_work *w, struct sl_err *err)
@@ -163,17 +125,17 @@ enum sl_status sl_fsck_topics(struct sl_fsck_work *w, struct sl_err *err)
 	enum sl_status s = SL_OK;
 	int64_t lag = 0;
 	sl_fsck_say(w, "labels and their crops");
-	for (int p = 0; p < sl_log_partitions(w->st->log, "labels") && s == SL_OK; p++)
-		s = each_batch(w, "labels", p, INT64_MAX, labels_batch, err);
+	for (int p = 0; p < sl_log_partitions(w->st->log, SL_TOPIC_LABELS) && s == SL_OK; p++)
+		s = each_batch(w, SL_TOPIC_LABELS, p, INT64_MAX, labels_batch, err);
 	sl_fsck_say(w, "review messages and their reviews");
-	for (int p = 0; p < sl_log_partitions(w->st->log, "reviews") && s == SL_OK; p++) {
+	for (int p = 0; p < sl_log_partitions(w->st->log, SL_TOPIC_REVIEWS) && s == SL_OK; p++) {
 		int64_t last = -1;
-		s = sl_reviews_position(w->st->reviews, "intake", p, &last, err);
+		s = sl_reviews_position(w->st->reviews, SL_GROUP_INTAKE, p, &last, err);
 		if (s == SL_OK)
-			s = each_batch(w, "reviews", p, last, reviews_batch, err);
+			s = each_batch(w, SL_TOPIC_REVIEWS, p, last, reviews_batch, err);
 	}
 	if (s == SL_OK)
-		s = sl_log_lag(w->st->log, "intake", "reviews", &lag, err);
+		s = sl_log_lag(w->st->log, SL_GROUP_INTAKE, SL_TOPIC_REVIEWS, &lag, err);
 	if (s == SL_OK)
 		sl_fsck_wait(w, "intake", lag);
 	return s;

@@ -25,6 +25,7 @@ struct sl_fsck_work {
 	struct sl_keys forgotten;
 	struct sl_fsck_label *label; /* by partition and position; then by key */
 	size_t labels, room;
+	struct sl_taxonomy *taxonomy; /* of the live bundle; NULL until a label is published again */
 };
 
 void sl_fsck_find(struct sl_fsck_work *w, const char *what, const char *where, const char *fmt, ...)

@@ -12,12 +12,9 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/rng.h"
+#include "core/message.h"
 #include "role/role.h"
 #include <stdio.h>
-
-#define GROUP "intake"
-#define TOPIC "reviews"
-#define CONFIDENCE_SLACK 1e-3 /* sums of rounded numbers */
 
 enum { BATCH = 500, TURN_MS = 250, PAUSE_MS = 50, PAUSE_MAX_MS = 5000, PARTITIONS = 1024 };
 
@@ -46,73 +43,11 @@ static bool is_draining(struct intake *in)
 
 /* ---- messages ---- */
 
-static enum sl_status copy_text(json_t *o, const char *name, char *to, size_t n, struct sl_err *err)
-{
-	const char *s = "";
-	enum sl_status st = sl_json_opt_str(o, "message", name, &s, err);
-	if (st == SL_OK && strlen(s) >= n)
-		return sl_fail(err, SL_INVALID, "message: \"%s\" is longer than %zu bytes", name, n - 1);
-	if (st == SL_OK)
-		memcpy(to, s, strlen(s) + 1);
-	return st;
-}
-
-/* "class" is {"index",...} or the index itself. */
-static enum sl_status read_candidate(json_t *o, struct sl_candidate *ret, struct sl_err *err)
-{
-	json_t *cls = json_object_get(o, "class");
-	if (json_is_object(cls))
-		cls = json_object_get(cls, "index");
-	json_int_t index = json_is_integer(cls) ? json_integer_value(cls) : -1;
-	double confidence = 0;
-	if (index < 0 || index >= SL_CLASSES_MAX)
-		return sl_fail(err, SL_INVALID, "message: a candidate's \"class\" must have an index of 0 to %d", SL_CLASSES_MAX - 1);
-	enum sl_status s = sl_json_num(o, "candidate", "confidence", &confidence, err);
-	if (s == SL_OK && !(confidence >= -CONFIDENCE_SLACK && confidence <= 1 + CONFIDENCE_SLACK))
-		return sl_fail(err, SL_INVALID, "message: a candidate's confidence must be 0 to 1");
-	*ret = (struct sl_candidate){(int)index, (float)SL_MAX(SL_MIN(confidence, 1), 0)};
-	return s;
-}
-
-static enum sl_status read_candidates(json_t *o, struct sl_review *r, struct sl_err *err)
-{
-	json_t *list = json_object_get(o, "candidates"), *one;
-	size_t i;
-	enum sl_status s = SL_OK;
-	if (!json_is_array(list))
-		return sl_fail(err, SL_INVALID, "message: \"candidates\" must be a list");
-	json_array_foreach(list, i, one)
-		if (s == SL_OK && r->ncandidate < SL_CANDIDATES) /* further ones say little */
-			s = read_candidate(one, &r->candidate[r->ncandidate++], err);
-	return s;
-}
-
 static enum sl_status read_review(const struct sl_message *m, struct sl_review *r, struct sl_err *err)
 {
 	SL_AUTOJSON json_t *o = NULL;
-	int64_t v = 0;
-	*r = (struct sl_review){.time_ms = m->time_ms};
 	enum sl_status s = sl_json_parse(m->body, "message", &o, err);
-	if (s == SL_OK)
-		s = sl_json_int(o, "message", "v", &v, err);
-	if (s == SL_OK && v != 1)
-		s = sl_fail(err, SL_UNSUPPORTED, "message: version %lld is not known here: update signloop", (long long)v);
-	if (s == SL_OK)
-		s = copy_text(o, "key", r->key, sizeof(r->key), err);
-	if (s == SL_OK && !sl_key_is_valid(r->key))
-		s = sl_fail(err, SL_INVALID, "message: \"key\" is no crop key");
-	if (s == SL_OK)
-		s = read_candidates(o, r, err);
-	if (s == SL_OK)
-		s = copy_text(o, "bundle", r->bundle, sizeof(r->bundle), err);
-	if (s == SL_OK)
-		s = copy_text(o, "device", r->device, sizeof(r->device), err);
-	if (s == SL_OK)
-		s = sl_json_opt_int(o, "message", "time", &r->time_ms, err);
-	int box[4];
-	if (s == SL_OK)
-		sl_key_parse(r->key, r->frame, box);
-	return s;
+	return s == SL_OK ? sl_review_parse(o, m->time_ms, r, err) : s;
 }
 
 static void skip_bad(struct intake *in, const struct sl_message *m, const struct sl_err *err)
@@ -159,7 +94,7 @@ static bool is_poison(enum sl_status s)
 static enum sl_status go_to_stored(struct intake *in, int partition, struct sl_err *err)
 {
 	int64_t at = -1;
-	enum sl_status s = sl_reviews_position(in->ctx.stores.reviews, GROUP, partition, &at, err);
+	enum sl_status s = sl_reviews_position(in->ctx.stores.reviews, SL_GROUP_INTAKE, partition, &at, err);
 	if (s == SL_OK)
 		s = sl_consumer_seek(in->consumer, partition, at, err);
 	in->at_stored[partition] = s == SL_OK;
@@ -170,7 +105,7 @@ static enum sl_status go_to_stored(struct intake *in, int partition, struct sl_e
  * calls malformed is left out. */
 static enum sl_status add(struct intake *in, int n, const struct sl_message *last, struct sl_err *err)
 {
-	struct sl_origin from = {GROUP, last->partition, last->position};
+	struct sl_origin from = {SL_GROUP_INTAKE, last->partition, last->position};
 	enum sl_status s = sl_reviews_add(in->ctx.stores.reviews, in->review, n, &from, err);
 	if (s != SL_OK && is_poison(s) && n == 1) {
 		skip_bad(in, last, err);
@@ -206,7 +141,7 @@ static enum sl_status take_batch(struct intake *in, const struct sl_batch *b, st
 		for (n = 1; i + n < b->n && b->message[i + n].partition == p; n++)
 			;
 		if (p < 0 || p >= PARTITIONS)
-			return sl_fail(err, SL_UNSUPPORTED, "topic " TOPIC " has more than %d partitions", PARTITIONS);
+			return sl_fail(err, SL_UNSUPPORTED, "topic " SL_TOPIC_REVIEWS " has more than %d partitions", PARTITIONS);
 		if (in->at_stored[p])
 			s = take_all(in, &b->message[i], n, err);
 		else /* new to us: they come again from where the store says */
@@ -263,7 +198,7 @@ static void intake_free(struct intake *in)
 static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_err *err)
 {
 	struct sl_consumer *c;
-	enum sl_status s = sl_consumer_open(ctx->stores.log, GROUP, TOPIC, &c, err);
+	enum sl_status s = sl_consumer_open(ctx->stores.log, SL_GROUP_INTAKE, SL_TOPIC_REVIEWS, &c, err);
 	if (s != SL_OK)
 		return s;
 	struct intake *in = SL_NEW(struct intake);
@@ -276,7 +211,7 @@ static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_
 	in->bad = sl_counter("signloop_intake_total", "result=\"bad\"", "Messages of topic reviews by what became of them");
 	in->failed = sl_counter("signloop_intake_retries_total", NULL, "Times that a store was away or busy and intake waited");
 	in->seconds = sl_histogram("signloop_intake_seconds", NULL, "From asking for messages to their reviews being stored");
-	int partitions = SL_MIN(sl_log_partitions(ctx->stores.log, TOPIC), PARTITIONS);
+	int partitions = SL_MIN(sl_log_partitions(ctx->stores.log, SL_TOPIC_REVIEWS), PARTITIONS);
 	for (int p = 0; p < partitions && s == SL_OK; p++) {
 		s = go_to_stored(in, p, err);
 		s = s == SL_CONFLICT ? SL_OK : s; /* another member's */

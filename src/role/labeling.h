@@ -43,11 +43,9 @@ void sl_labeling_look(struct sl_labeling *l); /* blocks: reads the bundle that a
 bool sl_classes_find(const struct sl_classes *c, const char *text, int *ret);
 
 /* labeling_json.c; c may be NULL */
-json_t *sl_class_json(const struct sl_classes *c, int cls);
 json_t *sl_review_json(const struct sl_classes *c, const struct sl_review *r); /* without votes */
 json_t *sl_votes_json(const struct sl_vote *v, int n);
 json_t *sl_verdict_json(const struct sl_classes *c, const char *key, const struct sl_verdict *v);
-json_t *sl_label_message(const struct sl_classes *c, const struct sl_review *r); /* of topic labels */
 
 /* labeling_out.c */
 void *sl_labeling_work(void *arg);

@@ -79,19 +79,12 @@ struct sl_classes *sl_labeling_classes(struct sl_labeling *l)
 
 static enum sl_status read_live(struct sl_labeling *l, struct sl_err *err)
 {
-	SL_AUTO(sl_buf_done) struct sl_buf file = {0};
-	struct sl_bundle_parts parts = {0};
 	struct sl_taxonomy *t = NULL;
 	char digest[SL_DIGEST];
 	enum sl_status s = sl_alias_digest(l->ctx.stores.artifacts, SL_ALIAS_LIVE, digest, err);
 	if (s != SL_OK || has_digest(l, digest))
 		return s;
-	s = sl_model_get(l->ctx.stores.artifacts, digest, &file, err);
-	if (s == SL_OK)
-		s = sl_bundle_read(sl_buf_slice(&file), &parts, err);
-	if (s == SL_OK)
-		s = sl_taxonomy_parse(parts.taxonomy, &t, err);
-	json_decref(parts.info);
+	s = sl_model_taxonomy(l->ctx.stores.artifacts, digest, &t, err);
 	if (s == SL_OK)
 		set_classes(l, digest, t);
 	return s;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * JSON of reviews, votes, verdicts and labels: for answers, events and topic `labels`.
+ * JSON of reviews, votes and verdicts, for answers and events.
  */
+#include "core/message.h"
 #include "role/labeling.h"
 #include <stdio.h>
 
@@ -12,23 +13,9 @@ static json_t *choice_json(int choice)
 	return json_string(sl_choice_text(choice, buf));
 }
 
-json_t *sl_class_json(const struct sl_classes *c, int cls)
+static const struct sl_taxonomy *taxonomy_of(const struct sl_classes *c)
 {
-	if (cls < 0)
-		return json_null();
-	if (!c || cls >= c->taxonomy->n)
-		return json_pack("{s:i}", "index", cls);
-	const struct sl_class *k = &c->taxonomy->cls[cls];
-	return json_pack("{s:i,s:s,s:s,s:s}", "index", cls, "code", k->code, "name", k->en, "name_ko", k->ko);
-}
-
-static json_t *candidates_json(const struct sl_classes *c, const struct sl_review *r)
-{
-	json_t *list = json_array();
-	for (int i = 0; i < r->ncandidate; i++)
-		json_array_append_new(list, json_pack("{s:o,s:f}", "class", sl_class_json(c, r->candidate[i].cls), "confidence",
-			(double)r->candidate[i].confidence));
-	return list;
+	return c ? c->taxonomy : NULL;
 }
 
 json_t *sl_review_json(const struct sl_classes *c, const struct sl_review *r)
@@ -36,7 +23,7 @@ json_t *sl_review_json(const struct sl_classes *c, const struct sl_review *r)
 	char crop[SL_KEY + 24]; /* served by this role, so that its process needs no other one */
 	snprintf(crop, sizeof(crop), "/v1/reviews/%s/crop", r->key);
 	json_t *o = json_pack("{s:s,s:s,s:s,s:o,s:s,s:s,s:s,s:I,s:I,s:i}", "key", r->key, "state",
-		sl_review_state_name(r->verdict.state), "crop", crop, "candidates", candidates_json(c, r), "bundle", r->bundle, "frame",
+		sl_review_state_name(r->verdict.state), "crop", crop, "candidates", sl_candidates_json(taxonomy_of(c), r->candidate, r->ncandidate), "bundle", r->bundle, "frame",
 		r->frame, "device", r->device, "time", (json_int_t)r->time_ms, "opened", (json_int_t)r->opened_ms, "cap", r->cap);
 	if (r->lease_until_ms)
 		json_object_set_new(o, "lease_until", json_integer(r->lease_until_ms));
@@ -52,11 +39,6 @@ json_t *sl_votes_json(const struct sl_vote *v, int n)
 	return list;
 }
 
-static const char *source_of(const struct sl_verdict *v)
-{
-	return v->by_expert ? "expert" : "votes";
-}
-
 json_t *sl_verdict_json(const struct sl_classes *c, const char *key, const struct sl_verdict *v)
 {
 	json_t *o = json_pack("{s:s,s:s,s:i}", "key", key, "state", sl_review_state_name(v->state), "votes", v->votes);
@@ -64,22 +46,7 @@ json_t *sl_verdict_json(const struct sl_classes *c, const char *key, const struc
 		return o;
 	json_object_set_new(o, "agree", json_integer(v->agree));
 	json_object_set_new(o, "choice", choice_json(v->choice));
-	json_object_set_new(o, "class", sl_class_json(c, v->choice));
-	json_object_set_new(o, "source", json_string(source_of(v)));
-	return o;
-}
-
-json_t *sl_label_message(const struct sl_classes *c, const struct sl_review *r)
-{
-	const struct sl_verdict *v = &r->verdict;
-	double share = v->by_expert || !v->votes ? 1 : (double)v->agree / v->votes;
-	json_t *o = json_pack("{s:i,s:s,s:o}", "v", 1, "key", r->key, "class", sl_class_json(c, v->choice));
-	if (v->choice < 0)
-		json_object_set_new(o, "choice", choice_json(v->choice));
-	json_object_set_new(o, "source", json_string(source_of(v)));
-	json_object_set_new(o, "confidence", json_real(share));
-	json_object_set_new(o, "bundle", json_string(r->bundle));
-	json_object_set_new(o, "votes", json_integer(v->votes));
-	json_object_set_new(o, "time", json_integer(sl_now_ms()));
+	json_object_set_new(o, "class", sl_class_json(taxonomy_of(c), v->choice));
+	json_object_set_new(o, "source", json_string(sl_verdict_source(v)));
 	return o;
 }

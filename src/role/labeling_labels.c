@@ -4,6 +4,7 @@
  * partition: a number where there is one partition, "4.-1.17" where there are more.
  */
 #include "base/mem.h"
+#include "core/message.h"
 #include "role/labeling.h"
 #include <stdio.h>
 
@@ -53,7 +54,7 @@ static enum sl_status read_labels(struct sl_log *log, int partitions, int64_t *a
 	int left = want;
 	for (int p = 0; p < partitions && left; p++) {
 		struct sl_batch b = {0};
-		enum sl_status s = sl_log_read(log, "labels", p, at[p], left, &b, err);
+		enum sl_status s = sl_log_read(log, SL_TOPIC_LABELS, p, at[p], left, &b, err);
 		if (s != SL_OK)
 			return s;
 		for (int i = 0; i < b.n; i++) {
@@ -74,7 +75,7 @@ void sl_labeling_get_labels(struct sl_request *r, void *arg)
 	const char *n = sl_request_query(r, "n");
 	char *end = NULL;
 	long want = n ? strtol(n, &end, 10) : PAGE_DEFAULT;
-	int partitions = SL_MIN(sl_log_partitions(l->ctx.stores.log, "labels"), PARTITIONS);
+	int partitions = SL_MIN(sl_log_partitions(l->ctx.stores.log, SL_TOPIC_LABELS), PARTITIONS);
 	SL_AUTOFREE int64_t *at = SL_NEW_N(int64_t, partitions);
 	json_t *list = json_array();
 	struct sl_err err;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "core/message.h"
 #include "role/labeling.h"
 
 void sl_labeling_voted(struct sl_labeling *l, const char *key, const struct sl_verdict *v)
@@ -38,9 +39,9 @@ static enum sl_status append_all(struct sl_labeling *l, const struct sl_classes 
 	struct sl_buf *body = SL_NEW_N(struct sl_buf, n);
 	enum sl_status s = SL_OK;
 	for (int i = 0; i < n && s == SL_OK; i++) {
-		SL_AUTOJSON json_t *o = sl_label_message(c, &r[i]);
+		SL_AUTOJSON json_t *o = sl_verdict_message(&r[i], c->taxonomy, sl_now_ms());
 		s = sl_json_print(o, &body[i]);
-		entry[i] = (struct sl_entry){"labels", r[i].key, sl_buf_slice(&body[i])};
+		entry[i] = (struct sl_entry){SL_TOPIC_LABELS, r[i].key, sl_buf_slice(&body[i])};
 	}
 	if (s == SL_OK)
 		s = sl_log_append_many(l->ctx.stores.log, entry, n, sl_deadline_ms(SL_LABELING_PAUSE_MAX_MS), err);

@@ -3,11 +3,8 @@
  * The routes of the original's cars. A label there was the Korean name of the class, and so
  * it is here. /api/labeling does what POST /v1/frames does; /api/labeling-test stores nothing.
  */
-#include "base/mem.h"
 #include "dataset/registry.h"
 #include "role/frames.h"
-
-enum { ANNOUNCE_MS = 5000 };
 
 static void labeling(struct sl_request *r, void *arg)
 {
@@ -20,28 +17,16 @@ static void labeling_test(struct sl_request *r, void *arg)
 }
 
 /* Tells every process to look at the alias again, this one included. */
-static enum sl_status announce(struct sl_frames *f, char digest[SL_DIGEST], struct sl_err *err)
-{
-	SL_AUTO(sl_buf_done) struct sl_buf text = {0};
-	char path[SL_ALIAS_PATH];
-	enum sl_status s = sl_alias_digest(f->ctx->stores.artifacts, SL_ALIAS_LIVE, digest, err);
-
-	if (s != SL_OK)
-		return s;
-	sl_bundle_path(path, digest);
-	SL_AUTOJSON json_t *o = json_pack("{s:i,s:s,s:s,s:s,s:I}", "v", 1, "alias", SL_ALIAS_LIVE, "digest", digest,
-		"path", path, "time", (json_int_t)sl_now_ms());
-	sl_json_print(o, &text);
-	return sl_log_append(
-		f->ctx->stores.log, "models", SL_ALIAS_LIVE, sl_buf_slice(&text), sl_deadline_ms(ANNOUNCE_MS), err);
-}
-
 static void modelupdate(struct sl_request *r, void *arg)
 {
+	struct sl_frames *f = arg;
 	char digest[SL_DIGEST];
 	struct sl_err err;
+	enum sl_status s = sl_alias_digest(f->ctx->stores.artifacts, SL_ALIAS_LIVE, digest, &err);
 
-	if (announce(arg, digest, &err) == SL_OK)
+	if (s == SL_OK)
+		s = sl_model_announce(&f->ctx->stores, &err);
+	if (s == SL_OK)
 		sl_answer_json(r, 200, json_pack("{s:s,s:s}", "result", "GOOD", "bundle", digest));
 	else
 		sl_answer_fail(r, &err);

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "core/message.h"
 #include "dataset/registry.h"
 #include "role/role.h"
 #include "role/shipped.h"
@@ -248,7 +249,7 @@ static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_
 	if (s == SL_OK)
 		s = own_group(r, group, err);
 	if (s == SL_OK)
-		s = sl_consumer_open(ctx->stores.log, group, "models", &r->consumer, err);
+		s = sl_consumer_open(ctx->stores.log, group, SL_TOPIC_MODELS, &r->consumer, err);
 	if (s != SL_OK) {
 		rollout_free(r);
 		return s;

@@ -2,6 +2,7 @@
 #include "role/status.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "core/message.h"
 #include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -178,7 +179,7 @@ static json_t *bundle_json(struct sl_hub *h)
 
 static json_t *lag_json(struct sl_log *l)
 {
-	static const char *const pair[][2] = {{"intake", "reviews"}, {"curate", "labels"}};
+	static const char *const pair[][2] = {{SL_GROUP_INTAKE, SL_TOPIC_REVIEWS}, {SL_GROUP_CURATE, SL_TOPIC_LABELS}};
 	json_t *v = json_object();
 	for (size_t i = 0; i < SL_COUNT(pair); i++) {
 		int64_t n = 0;
@@ -193,7 +194,7 @@ static json_t *make_status(struct sl_status_page *p, const struct sl_review_stat
 	const struct sample *b = &p->past[p->samples - 1], *a = &p->past[0];
 	double wall = SL_MAX((double)(b->us - a->us) / 1e6, 1e-3);
 	int64_t labels = 0;
-	sl_log_lag(p->ctx->stores.log, NULL, "labels", &labels, NULL);
+	sl_log_lag(p->ctx->stores.log, NULL, SL_TOPIC_LABELS, &labels, NULL);
 	struct busiest worst = find_busiest(a, b);
 	struct sl_metric *whole = sl_histogram("signloop_frame_seconds", NULL, "From a frame's arrival to its answer");
 	return json_pack("{s:{s:f,s:f,s:f,s:f,s:f,s:f,s:f},s:o,s:o,s:{s:I,s:I,s:I,s:I,s:f,s:I,s:I},s:{s:I},s:o,s:{s:f},s:o,s:f,s:f,s:o}",

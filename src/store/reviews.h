@@ -23,29 +23,11 @@
 #pragma once
 #include "base/buf.h"
 #include "base/config.h"
-#include "core/key.h"
 #include "core/review.h"
 
-enum { SL_CANDIDATES = 5, SL_LEASE_MAX = 50, SL_REVIEW_LINES = 500 }; /* lines of one review in the vote log */
+enum { SL_LEASE_MAX = 50, SL_REVIEW_LINES = 500 }; /* lines of one review in the vote log */
 
 struct sl_reviews;
-
-struct sl_candidate {
-	int cls;
-	float confidence;
-};
-
-struct sl_review {
-	char key[SL_KEY];
-	struct sl_candidate candidate[SL_CANDIDATES];
-	int ncandidate;
-	char bundle[65], frame[SL_FRAME_ID], device[SL_VOTER];
-	int64_t time_ms; /* of the frame */
-	int64_t opened_ms; /* the store's */
-	int cap; /* add(): 0 takes the setting's */
-	struct sl_verdict verdict;
-	int64_t lease_until_ms; /* set by lease() */
-};
 
 enum sl_status sl_reviews_open(
 	const char *url, const struct sl_config *cfg, struct sl_reviews **ret, struct sl_err *err);

@@ -3,6 +3,8 @@
 #include "base/mem.h"
 #include <string.h>
 
+enum { FORMAT = 1 };
+
 static const char *const decodes[] = {"center4", "yolov5"};
 static const char *const normalizes[] = {"standardize", "unit", "mean_scale"};
 
@@ -113,16 +115,10 @@ static enum sl_status read_thresholds(json_t *o, struct sl_bundle_info *b, struc
 enum sl_status sl_bundle_info_parse(json_t *info, struct sl_bundle_info *ret, struct sl_err *err)
 {
 	static const char where[] = "bundle.json";
-	int64_t v = 0;
 	enum sl_status s;
 
 	*ret = (struct sl_bundle_info){.created = ""};
-	if ((s = sl_json_int(info, where, "v", &v, err)))
-		return s;
-	if (v != 1)
-		return sl_fail(
-			err, SL_UNSUPPORTED, "bundle.json: version %lld; this build reads version 1", (long long)v);
-	if ((s = sl_json_str(info, where, "name", &ret->name, err)) ||
+	if ((s = sl_json_version(info, where, FORMAT, err)) || (s = sl_json_str(info, where, "name", &ret->name, err)) ||
 		(s = sl_json_opt_str(info, where, "created", &ret->created, err)))
 		return s;
 	if (!*ret->name || strlen(ret->name) >= sizeof(((struct sl_bundle *)0)->name))

@@ -2,6 +2,7 @@
 #include "vision/calibrate.h"
 #include "base/mem.h"
 #include <math.h>
+#include <string.h>
 
 static float logit_of(float v, bool is_probability)
 {

@@ -5,7 +5,7 @@
  * Thread: any.
  */
 #pragma once
-#include "store/reviews.h"
+#include "core/review.h"
 
 /* logit: n numbers (probabilities when the net ends in Softmax: is_probability). Best
  * first, at most SL_CANDIDATES; returns how many, 0 when a number is not finite. */

@@ -26,7 +26,7 @@ static json_t *body_of(const char *text)
 static enum sl_status parse(const char *text, struct sl_label *ret, struct sl_err *err)
 {
 	SL_AUTOJSON json_t *v = body_of(text);
-	return sl_label_parse(v, ret, err);
+	return sl_label_parse(v, "label", ret, err);
 }
 
 TEST(manifest, a_label_is_a_class_or_a_choice)
@@ -62,7 +62,7 @@ TEST(manifest, what_is_no_label_is_refused_with_its_member)
 	CHECK_STATUS(parse("\"v\":2,\"class\":2,\"source\":\"gold\"", &l, &err), SL_UNSUPPORTED);
 	CHECK_EQ(l.cls, 77);
 	SL_AUTOJSON json_t *v = json_pack("{s:i,s:s,s:i,s:s}", "v", 1, "key", "../../x", "class", 1, "source", "gold");
-	CHECK_STATUS(sl_label_parse(v, &l, &err), SL_INVALID);
+	CHECK_STATUS(sl_label_parse(v, "label", &l, &err), SL_INVALID);
 }
 
 TEST(manifest, a_row_keeps_the_message_and_comes_back)
@@ -72,7 +72,7 @@ TEST(manifest, a_row_keeps_the_message_and_comes_back)
 	SL_AUTOJSON json_t *body = body_of("\"v\":1,\"class\":{\"index\":3,\"code\":\"x\"},\"source\":\"votes\",\"extra\":5");
 	SL_AUTOJSON json_t *meta = json_pack("{s:s,s:s,s:I,s:[i,i,i,i]}", "frame", "f1", "device", "car-7", "time",
 		(json_int_t)123, "roi", 1, 2, 3, 4);
-	CHECK_OK(sl_label_parse(body, &l, &err));
+	CHECK_OK(sl_label_parse(body, "label", &l, &err));
 	l.partition = 2;
 	l.position = 99;
 	l.appended_ms = 1000;
@@ -91,7 +91,7 @@ TEST(manifest, crops_of_one_drive_or_one_frame_are_one_group)
 	struct sl_err err;
 	SL_AUTOJSON json_t *body = body_of("\"v\":1,\"class\":1,\"source\":\"model\"");
 	SL_AUTOJSON json_t *meta = json_pack("{s:s,s:s,s:s}", "frame", "f1", "device", "car", "sequence", "drive9");
-	CHECK_OK(sl_label_parse(body, &l, &err));
+	CHECK_OK(sl_label_parse(body, "label", &l, &err));
 	SL_AUTOJSON json_t *with = sl_row_make(&l, body, meta), *without = sl_row_make(&l, body, NULL);
 	CHECK_STR(sl_row_group(with), "car/s/drive9");
 	char frame[SL_FRAME_ID], want[SL_FRAME_ID + 1];

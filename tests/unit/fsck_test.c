@@ -295,3 +295,26 @@ TEST(fsck, names_a_message_that_is_no_label)
 	check_finds(&f, "message", "labels/p0/");
 	fixture_close(&f);
 }
+
+/* Intake skips such a message, so no review is missing, and a repair must not make one of it. */
+TEST(fsck, names_a_message_that_is_no_review_and_opens_none)
+{
+	struct fixture f = make_world();
+	struct sl_review r;
+	struct sl_vote votes[SL_VOTES_MAX];
+	struct sl_err err;
+	char key[SL_KEY], text[200];
+	int n;
+	fixture_crop(&f, 77);
+	fixture_key(77, key);
+	snprintf(text, sizeof(text), "{\"v\":1,\"key\":\"%s\",\"candidates\":[{\"class\":-5,\"confidence\":9}]}", key);
+	CHECK_OK(sl_log_append(f.st.log, "reviews", key, sl_slice_str(text), SL_FOREVER, &err)); /* position REVIEWS */
+	fixture_crop(&f, 78);
+	review_message(&f, 78);
+	add_review(&f, 78, REVIEWS + 1);
+	check_finds(&f, "message", "reviews/p0/");
+	SL_AUTOJSON json_t *after = fsck(&f, true);
+	CHECK_EQ(json_array_size(json_object_get(after, "repaired")), 0);
+	CHECK_STATUS(sl_reviews_get(f.st.reviews, key, &r, votes, &n, &err), SL_NOT_FOUND);
+	fixture_close(&f);
+}
