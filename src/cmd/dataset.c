@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/mem.h"
 #include "cmd/command.h"
+#include "cmd/remote.h"
 #include "cmd/stores.h"
 #include "dataset/forget.h"
 #include "dataset/version.h"
@@ -27,7 +28,7 @@ static const struct sl_usage usage = {
 };
 
 struct flags {
-	const char *data, *note, *device;
+	const char *data, *to, *note, *device;
 	bool force, json;
 };
 
@@ -50,6 +51,16 @@ static void print_line(const json_t *m)
 		(long long)sl_cmd_int(parts, "aside"), sl_cmd_text(m, "sha256"), sl_cmd_text(m, "note"));
 }
 
+static void print_snapshot(const struct flags *f, const json_t *m)
+{
+	if (f->json)
+		sl_cmd_print_json(m);
+	else if (json_is_true(json_object_get(m, "new")))
+		print_line(m);
+	else
+		printf("nothing new since %s; --force makes a version all the same\n", sl_cmd_text(m, "version"));
+}
+
 static enum sl_status snapshot(const struct flags *f, const struct sl_stores *st, const struct sl_config *cfg,
 	struct sl_err *err)
 {
@@ -59,45 +70,41 @@ static enum sl_status snapshot(const struct flags *f, const struct sl_stores *st
 	if (s != SL_OK && s != SL_EXISTS)
 		return s;
 	json_object_set_new(m, "new", json_boolean(s == SL_OK));
-	if (f->json)
-		sl_cmd_print_json(m);
-	else if (s == SL_EXISTS)
-		printf("nothing new since %s; --force makes a version all the same\n", sl_cmd_text(m, "version"));
-	else
-		print_line(m);
+	print_snapshot(f, m);
 	return SL_OK;
+}
+
+static void print_list(const struct flags *f, const json_t *v)
+{
+	json_t *all = json_object_get(v, "datasets"), *m;
+	size_t i;
+	if (f->json) {
+		sl_cmd_print_json(v);
+		return;
+	}
+	json_array_foreach(all, i, m) print_line(m);
+	if (!json_array_size(all))
+		printf("there is no version yet; 'signloop dataset snapshot' makes one\n");
 }
 
 static enum sl_status list(const struct flags *f, const struct sl_stores *st, struct sl_err *err)
 {
 	SL_AUTOJSON json_t *all = NULL;
-	json_t *m;
-	size_t i;
 	enum sl_status s = sl_version_list(st->artifacts, &all, err);
 	if (s != SL_OK)
 		return s;
-	if (f->json) {
-		SL_AUTOJSON json_t *v = json_pack("{s:O}", "datasets", all);
-		sl_cmd_print_json(v);
-		return SL_OK;
-	}
-	json_array_foreach(all, i, m) print_line(m);
-	if (!json_array_size(all))
-		printf("there is no version yet; 'signloop dataset snapshot' makes one\n");
+	SL_AUTOJSON json_t *v = json_pack("{s:O}", "datasets", all);
+	print_list(f, v);
 	return SL_OK;
 }
 
-static enum sl_status show(const struct flags *f, const struct sl_stores *st, const char *name, struct sl_err *err)
+static void print_version(const struct flags *f, const json_t *m)
 {
-	SL_AUTOJSON json_t *m = NULL;
 	json_t *v;
 	const char *key;
-	enum sl_status s = sl_version_get(st->artifacts, name, &m, err);
-	if (s != SL_OK)
-		return s;
 	if (f->json) {
 		sl_cmd_print_json(m);
-		return SL_OK;
+		return;
 	}
 	print_line(m);
 	printf("sha256 %s, %zu shards, held out share %g\nsources:", sl_cmd_text(m, "sha256"),
@@ -107,7 +114,41 @@ static enum sl_status show(const struct flags *f, const struct sl_stores *st, co
 	json_object_foreach(json_object_get(m, "bundles"), key, v) printf(" %.12s %lld", key, (long long)json_integer_value(v));
 	printf("\n");
 	print_classes(m);
-	return SL_OK;
+}
+
+static enum sl_status show(const struct flags *f, const struct sl_stores *st, const char *name, struct sl_err *err)
+{
+	SL_AUTOJSON json_t *m = NULL;
+	enum sl_status s = sl_version_get(st->artifacts, name, &m, err);
+	if (s == SL_OK)
+		print_version(f, m);
+	return s;
+}
+
+static enum sl_status act_remote(const struct flags *f, const char *verb, const char *name, struct sl_err *err)
+{
+	SL_AUTOJSON json_t *v = NULL;
+	enum sl_status s;
+	if (!strcmp(verb, "snapshot")) {
+		json_t *body = json_pack("{s:s,s:b}", "note", f->note ? f->note : "", "force", (int)f->force);
+		s = sl_remote_json(f->to, "POST", "/v1/datasets", body, &v, err);
+		if (s == SL_OK)
+			print_snapshot(f, v);
+	} else if (!strcmp(verb, "ls")) {
+		s = sl_remote_json(f->to, "GET", "/v1/datasets", NULL, &v, err);
+		if (s == SL_OK)
+			print_list(f, v);
+	} else if (!strcmp(verb, "show")) {
+		if (strcmp(name, "latest") && !sl_version_number(name))
+			return sl_fail(err, SL_INVALID, "'%.40s' is no dataset version; versions are called v0001, v0002, ... or latest", name);
+		SL_AUTOFREE char *path = sl_asprintf("/v1/datasets/%s", name);
+		s = sl_remote_json(f->to, "GET", path, NULL, &v, err);
+		if (s == SL_OK)
+			print_version(f, v);
+	} else {
+		s = sl_fail(err, SL_UNSUPPORTED, "dataset %s works on a data folder: leave --to away", verb);
+	}
+	return s;
 }
 
 static enum sl_status diff(const struct flags *f, const struct sl_stores *st, const char *a, const char *b,
@@ -207,10 +248,12 @@ static enum sl_status act(const struct flags *f, const struct sl_words *w, struc
 	if (w->n < verbs[i].min || w->n > verbs[i].max)
 		return sl_fail(err, SL_USAGE, "dataset %s: %s; see 'signloop dataset --help'", verb,
 			w->n < verbs[i].min ? "a version is missing" : "that is too much");
+	const char *first = w->n > 1 ? w->word[1] : NULL;
+	if (f->to)
+		return act_remote(f, verb, first, err);
 	enum sl_status s = sl_cmd_stores(cfg, f->data, false, &st, err);
 	if (s != SL_OK)
 		return s;
-	const char *first = w->n > 1 ? w->word[1] : NULL;
 	if (!strcmp(verb, "snapshot"))
 		s = snapshot(f, &st, cfg, err);
 	else if (!strcmp(verb, "ls"))
@@ -232,6 +275,7 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 	bool help;
 	const struct sl_opt opts[] = {
 		{"data", SL_OPT_STR, "DIR", "data folder (default: data)", &f.data, 0, 0},
+		{"to", SL_OPT_STR, "URL", "by a running server instead: snapshot, ls, show", &f.to, 0, 0},
 		{"note", SL_OPT_STR, "TEXT", "snapshot, forget: why", &f.note, 0, 0},
 		{"force", SL_OPT_FLAG, NULL, "snapshot: a new version even if nothing is new", &f.force, 0, 0},
 		{"device", SL_OPT_STR, "D", "forget: all crops of this device", &f.device, 0, 0},

@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "cmd/command.h"
+#include "cmd/remote.h"
 #include "cmd/stores.h"
 #include "dataset/registry.h"
 #include <stdio.h>
@@ -21,6 +22,7 @@ static const struct sl_usage usage = {
 	.examples = "signloop model publish models/signs-de.bundle --note \"first\"\n"
 		    "signloop model import --classifier mine.onnx\n"
 		    "signloop model publish 3f2a91 --dataset v0003\n"
+		    "signloop model publish mine.bundle --to http://127.0.0.1:8000\n"
 		    "signloop model rollback\n"
 		    "signloop model log --json",
 	.words_min = 1,
@@ -29,7 +31,7 @@ static const struct sl_usage usage = {
 };
 
 struct flags {
-	const char *data, *alias, *by, *note, *dataset, *detector, *classifier, *name, *out;
+	const char *data, *to, *alias, *by, *note, *dataset, *detector, *classifier, *name, *out;
 	double temperature;
 	bool force, json;
 };
@@ -61,6 +63,20 @@ static void print_entry(const struct sl_alias_entry *e)
 		*e->previous ? e->previous : "-", e->by, e->forced ? "  FORCED" : "", *e->note ? "  " : "", e->note);
 }
 
+static void print_published(const struct flags *f, const struct sl_alias_entry *e, json_t *evaluation)
+{
+	if (f->json) {
+		SL_AUTOJSON json_t *v = sl_alias_json(e);
+		json_object_set(v, "evaluation", evaluation ? evaluation : json_null());
+		sl_cmd_print_json(v);
+		return;
+	}
+	if (json_is_object(evaluation))
+		printf("gate: %s\n", sl_cmd_text(json_object_get(evaluation, "gate"), "text"));
+	printf("%s is %s now (entry %lld%s%.12s%s)\n", e->alias, e->digest, (long long)e->n, *e->previous ? "; it was " : "",
+		e->previous, e->forced ? "; forced" : "");
+}
+
 static enum sl_status publish(const struct flags *f, const struct sl_stores *st, const struct sl_config *cfg,
 	const char *word, struct sl_err *err)
 {
@@ -77,16 +93,7 @@ static enum sl_status publish(const struct flags *f, const struct sl_stores *st,
 			sl_cmd_print_json(evaluation);
 		return s;
 	}
-	if (f->json) {
-		SL_AUTOJSON json_t *v = sl_alias_json(&e);
-		json_object_set(v, "evaluation", evaluation ? evaluation : json_null());
-		sl_cmd_print_json(v);
-		return SL_OK;
-	}
-	if (evaluation)
-		printf("gate: %s\n", sl_cmd_text(json_object_get(evaluation, "gate"), "text"));
-	printf("%s is %s now (entry %lld%s%.12s%s)\n", e.alias, e.digest, (long long)e.n, *e.previous ? "; it was " : "", e.previous,
-		e.forced ? "; forced" : "");
+	print_published(f, &e, evaluation);
 	return SL_OK;
 }
 
@@ -111,17 +118,13 @@ static enum sl_status show_log(const struct flags *f, const struct sl_stores *st
 	return SL_OK;
 }
 
-static enum sl_status list(const struct flags *f, const struct sl_stores *st, struct sl_err *err)
+static void print_list(const struct flags *f, json_t *all)
 {
-	SL_AUTOJSON json_t *all = NULL;
 	json_t *v, *alias;
 	size_t i, k;
-	enum sl_status s = sl_model_list(st->artifacts, &all, err);
-	if (s != SL_OK)
-		return s;
 	if (f->json) {
 		sl_cmd_print_json(all);
-		return SL_OK;
+		return;
 	}
 	json_array_foreach(all, i, v)
 	{
@@ -129,31 +132,43 @@ static enum sl_status list(const struct flags *f, const struct sl_stores *st, st
 		json_array_foreach(json_object_get(v, "aliases"), k, alias) printf("  %s", json_string_value(alias));
 		printf("\n");
 	}
-	return SL_OK;
+}
+
+static enum sl_status list(const struct flags *f, const struct sl_stores *st, struct sl_err *err)
+{
+	SL_AUTOJSON json_t *all = NULL;
+	enum sl_status s = sl_model_list(st->artifacts, &all, err);
+	if (s == SL_OK)
+		print_list(f, all);
+	return s;
+}
+
+static void print_model(const struct flags *f, json_t *v)
+{
+	json_t *alias;
+	size_t i;
+	if (f->json) {
+		sl_cmd_print_json(v);
+		return;
+	}
+	printf("digest    %s\nname      %s\ntaxonomy  %s, %lld classes\nbytes     %lld\naliases  ", sl_cmd_text(v, "digest"),
+		sl_cmd_text(v, "name"), sl_cmd_text(v, "taxonomy"), (long long)sl_cmd_int(v, "classes"), (long long)sl_cmd_int(v, "bytes"));
+	json_array_foreach(json_object_get(v, "aliases"), i, alias) printf(" %s", json_string_value(alias));
+	printf("\n");
+	if (*sl_cmd_text(v, "card"))
+		printf("\n%s\n", sl_cmd_text(v, "card"));
 }
 
 static enum sl_status show(const struct flags *f, const struct sl_stores *st, const char *word, struct sl_err *err)
 {
 	char digest[SL_DIGEST];
 	SL_AUTOJSON json_t *v = NULL;
-	json_t *alias;
-	size_t i;
 	enum sl_status s = resolve(st, word ? word : SL_ALIAS_LIVE, false, digest, err);
 	if (s == SL_OK)
 		s = sl_model_show(st->artifacts, digest, &v, err);
-	if (s != SL_OK)
-		return s;
-	if (f->json) {
-		sl_cmd_print_json(v);
-		return SL_OK;
-	}
-	printf("digest    %s\nname      %s\ntaxonomy  %s, %lld classes\nbytes     %lld\naliases  ", digest, sl_cmd_text(v, "name"),
-		sl_cmd_text(v, "taxonomy"), (long long)sl_cmd_int(v, "classes"), (long long)sl_cmd_int(v, "bytes"));
-	json_array_foreach(json_object_get(v, "aliases"), i, alias) printf(" %s", json_string_value(alias));
-	printf("\n");
-	if (*sl_cmd_text(v, "card"))
-		printf("\n%s\n", sl_cmd_text(v, "card"));
-	return SL_OK;
+	if (s == SL_OK)
+		print_model(f, v);
+	return s;
 }
 
 static enum sl_status get(const struct flags *f, const struct sl_stores *st, const char *word, struct sl_err *err)
@@ -212,6 +227,88 @@ static enum sl_status import(const struct flags *f, const struct sl_stores *st, 
 	return SL_OK;
 }
 
+/* ---- by a running server ---- */
+
+/* A file is sent there first. */
+static enum sl_status upload(const struct flags *f, const char *word, char ret[SL_DIGEST], struct sl_err *err)
+{
+	SL_AUTO(sl_buf_done) struct sl_buf file = {0};
+	SL_AUTOJSON json_t *v = NULL;
+	if (!sl_fs_is_file(word)) {
+		snprintf(ret, SL_DIGEST, "%s", word);
+		return SL_OK;
+	}
+	enum sl_status s = sl_fs_read(word, &file, err);
+	if (s == SL_OK)
+		s = sl_remote_bytes(f->to, "POST", "/v1/models", "application/octet-stream", sl_buf_slice(&file), &v, err);
+	if (s == SL_OK)
+		snprintf(ret, SL_DIGEST, "%s", sl_cmd_text(v, "digest"));
+	return s;
+}
+
+static enum sl_status publish_remote(const struct flags *f, const char *word, struct sl_err *err)
+{
+	char digest[SL_DIGEST] = "";
+	SL_AUTOJSON json_t *v = NULL;
+	struct sl_alias_entry e;
+	enum sl_status s = word ? upload(f, word, digest, err) : SL_OK;
+	if (s != SL_OK)
+		return s;
+	SL_AUTOFREE char *path = word ? sl_asprintf("/v1/models/%s/promote", digest) : sl_strdup("/v1/models/rollback");
+	json_t *body = json_pack("{s:s,s:s,s:b}", "by", f->by ? f->by : sl_cmd_user(), "note", f->note ? f->note : "", "force",
+		(int)f->force);
+	if (f->dataset)
+		json_object_set_new(body, "dataset", json_string(f->dataset));
+	s = sl_remote_json(f->to, "POST", path, body, &v, err);
+	if (s == SL_OK)
+		s = sl_alias_parse(v, f->to, &e, err);
+	if (s == SL_OK)
+		print_published(f, &e, json_object_get(v, "evaluation"));
+	return s;
+}
+
+static enum sl_status read_remote(const struct flags *f, const char *verb, const char *word, struct sl_err *err)
+{
+	bool log = !strcmp(verb, "log"), ls = !strcmp(verb, "ls");
+	const char *alias = f->alias ? f->alias : SL_ALIAS_LIVE;
+	SL_AUTOJSON json_t *v = NULL, *model = NULL;
+	struct sl_alias_entry e;
+	json_t *entry;
+	size_t i;
+	SL_AUTOFREE char *path = log ? sl_asprintf("/v1/models/log?alias=%s", sl_alias_is_valid(alias) ? alias : "-") : sl_strdup("/v1/models");
+	enum sl_status s = sl_remote_json(f->to, "GET", path, NULL, &v, err);
+	if (s != SL_OK)
+		return s;
+	if (log && f->json)
+		sl_cmd_print_json(v);
+	if (log && !f->json)
+		json_array_foreach(json_object_get(v, "log"), i, entry) if (sl_alias_parse(entry, f->to, &e, err) == SL_OK) print_entry(&e);
+	if (ls)
+		print_list(f, json_object_get(v, "models"));
+	if (log || ls)
+		return SL_OK;
+	const char *digest = word && strcmp(word, SL_ALIAS_LIVE) && strcmp(word, SL_ALIAS_CANDIDATE)
+		? word
+		: sl_cmd_text(v, word ? word : SL_ALIAS_LIVE);
+	SL_AUTOFREE char *one = sl_asprintf("/v1/models/%s", *digest ? digest : "none");
+	s = sl_remote_json(f->to, "GET", one, NULL, &model, err);
+	if (s == SL_OK)
+		print_model(f, model);
+	return s;
+}
+
+static enum sl_status act_remote(const struct flags *f, const char *verb, const char *word, struct sl_err *err)
+{
+	if (!strcmp(verb, "publish") || !strcmp(verb, "rollback")) {
+		if (f->alias && strcmp(f->alias, SL_ALIAS_LIVE) != 0)
+			return sl_fail(err, SL_USAGE, "model %s: by --to only the alias live is moved", verb);
+		return publish_remote(f, word, err);
+	}
+	if (!strcmp(verb, "get") || !strcmp(verb, "import"))
+		return sl_fail(err, SL_UNSUPPORTED, "model %s works on a data folder: leave --to away", verb);
+	return read_remote(f, verb, word, err);
+}
+
 static enum sl_status act(const struct flags *f, const struct sl_words *w, struct sl_config *cfg, struct sl_err *err)
 {
 	static const char *const verbs[] = {"publish", "rollback", "log", "ls", "show", "get", "import"};
@@ -229,6 +326,8 @@ static enum sl_status act(const struct flags *f, const struct sl_words *w, struc
 		return sl_fail(err, SL_USAGE, "model publish: name a bundle file or the digest of a stored one");
 	if ((!strcmp(verb, "rollback") || !strcmp(verb, "log") || !strcmp(verb, "ls") || !strcmp(verb, "import")) && word)
 		return sl_fail(err, SL_USAGE, "model %s: '%s' is too much", verb, word);
+	if (f->to)
+		return act_remote(f, verb, word, err);
 	enum sl_status s = sl_cmd_stores(cfg, f->data, !strcmp(verb, "publish"), &st, err);
 	if (s != SL_OK)
 		return s;
@@ -253,6 +352,7 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 	bool help;
 	const struct sl_opt opts[] = {
 		{"data", SL_OPT_STR, "DIR", "data folder (default: data)", &f.data, 0, 0},
+		{"to", SL_OPT_STR, "URL", "by a running server instead: publish, rollback, log, ls, show", &f.to, 0, 0},
 		{"alias", SL_OPT_STR, "NAME", "alias to publish, roll back or show (default: live)", &f.alias, 0, 0},
 		{"dataset", SL_OPT_STR, "VERSION", "held-out rows of this version judge (default: latest)", &f.dataset, 0, 0},
 		{"force", SL_OPT_FLAG, NULL, "publish against the gate's word; the log says so", &f.force, 0, 0},

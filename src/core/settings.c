@@ -18,6 +18,7 @@ const struct sl_config_row sl_settings[] = {
 	{"http.bodies_bytes", INT, "268435456", 65536, 1099511627776, "bytes of all bodies in memory at once; more get 503"},
 	{"http.body_bytes", INT, "65536", 1, 1073741824, "bytes of a body that is not a frame: votes, jobs, aliases"},
 	{"http.body_ms", INT, "60000", 1, 3600000, "ms in which a body must have come; a slower one gets 408"},
+	{"http.bundle_bytes", INT, "134217728", 1024, 1073741824, "bytes of a model that is sent: a bundle, a detector, a classifier"},
 	{"http.connections", INT, "1024", 1, 100000, "connections at once; more wait in the kernel's queue"},
 	{"http.deadline_ms", INT, "10000", 1, 600000, "ms until a request that has no answer gets 504"},
 	{"http.frame_bytes", INT, "16777216", 1024, 1073741824, "bytes of a frame's body, as JSON included; more is 413"},

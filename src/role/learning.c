@@ -48,6 +48,7 @@ static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_
 	l->done = sl_counter("signloop_jobs_total", "end=\"done\"", "Jobs that ended.");
 	l->failed = sl_counter("signloop_jobs_total", "end=\"not done\"", "Jobs that ended.");
 	sl_server_add(ctx->server, sl_learning_routes, l);
+	sl_server_add(ctx->server, sl_learning_upload_routes, l);
 	l->thread = sl_thread_start("learning", work, l);
 	*ret_state = l;
 	return SL_OK;

@@ -23,4 +23,4 @@ enum sl_status sl_learning_do(struct sl_learning *l, const char *id, json_t *job
 enum sl_status sl_learning_train(struct sl_learning *l, const char *id, json_t *job, json_t *manifest, struct sl_err *err);
 void sl_learning_say(struct sl_learning *l, const char *id, json_t *members, bool durable); /* and tells the hub */
 
-extern const struct sl_route sl_learning_routes[];
+extern const struct sl_route sl_learning_routes[], sl_learning_upload_routes[];

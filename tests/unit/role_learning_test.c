@@ -191,6 +191,37 @@ TEST(learning, the_registry_by_http)
 	role_rig_close(&g);
 }
 
+TEST(learning, a_model_that_is_sent_is_stored_and_not_published)
+{
+	struct role_rig g;
+	SL_AUTO(sl_buf_done) struct sl_buf file = {0};
+	struct ask_answer a = {0};
+	char live[SL_DIGEST];
+	role_rig_open(&g, NULL);
+	role_rig_start(&g, roles);
+	put_live(&g, "a", live);
+	tiny_bundle_file("mine", &file);
+	struct ask_conn c = ask_open(g.port);
+	ask_request(&c, "POST /v1/models", "application/octet-stream", sl_buf_slice(&file), NULL);
+	CHECK(ask_read(&c, false, &a));
+	CHECK_EQ(a.code, 201);
+	ask_done(&a);
+	ask_request(&c, "POST /v1/models", "application/octet-stream", sl_slice_str("no bundle"), NULL);
+	CHECK(ask_read(&c, false, &a));
+	CHECK(a.code >= 400 && a.code < 500);
+	ask_done(&a);
+	ask_request(&c, "POST /v1/models", "multipart/form-data; boundary=B",
+		sl_slice_str("--B\r\nContent-Disposition: form-data; name=\"classifier\"\r\n\r\nno net\r\n--B--\r\n"), NULL);
+	CHECK(ask_read(&c, false, &a));
+	CHECK(a.code >= 400 && a.code < 500);
+	ask_done(&a);
+	ask_close(&c);
+	SL_AUTOJSON json_t *models = ask_json(g.port, "GET /v1/models", NULL, 200);
+	CHECK_STR(text_of(models, "live"), live);
+	CHECK_EQ(json_array_size(json_object_get(models, "models")), 2);
+	role_rig_close(&g);
+}
+
 TEST(learning, datasets_by_http)
 {
 	struct role_rig g;
