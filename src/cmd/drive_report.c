@@ -158,7 +158,7 @@ void drive_summary(struct sl_drive *d, double seconds)
 		printf("signs     %10lld\n  accepted  %8lld\n  review    %8lld\n", (long long)t->signs,
 			(long long)t->accepted, (long long)t->review);
 		if (t->truth)
-			printf("drawn     %10lld\n  found     %8lld  %5.1f %%\n  right     %8lld  %5.1f %%\n  not drawn %8lld\n",
+			printf("drawn     %10lld\n  found     %8lld  %5.1f %%\n  right     %8lld  %5.1f %%\n  besides   %8lld (small, hidden, or wrong)\n",
 				(long long)t->truth, (long long)t->found, 100.0 * (double)t->found / (double)t->truth,
 				(long long)t->right, 100.0 * (double)t->right / (double)t->truth, (long long)t->extra);
 		printf("data      %10.1f MB sent\n", (double)t->bytes_out / 1e6);

@@ -278,12 +278,14 @@ static struct sl_pt board_point(const void *arg, float a, float b)
 static void board_ink(const void *arg, const uint8_t rgb[3], struct sl_ink *ret)
 {
 	const struct board *s = arg;
-	float c[3];
+	float c[3], grey = (float)(rgb[0] + rgb[1] + rgb[2]) / 765;
 
 	for (int i = 0; i < 3; i++) {
-		float p = (float)rgb[i] / 255;
+		/* Retroreflective sheeting photographs in stronger colours than the drawing's. */
+		float p = grey + ((float)rgb[i] / 255 - grey) * 1.35f;
 
-		p = p * p * 0.55f + p * 0.45f; /* sheeting photographs deeper than the drawing's colour */
+		p = SL_MIN(SL_MAX(p, 0.03f), 1);
+		p = p * p * 0.25f + p * 0.75f;
 		c[i] = p + (s->fade[i] - p) * s->wear;
 	}
 	sl_view_ink(s->v, c, s->light, s->d, ret);
