@@ -9,7 +9,9 @@
 #include "dataset/segments.h"
 #include "dataset/version.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum { FORMAT = 1, VERSION_TRIES = 50 };
 
@@ -242,10 +244,22 @@ static enum sl_status put_manifest(struct work *w, const struct sl_snapshot *o, 
 	return sl_fail(err, SL_BUSY, "%d other snapshots took a version's number first; try again", VERSION_TRIES);
 }
 
+/* In the data folder, where there is room for data; nameless, so it is gone with the process. */
+static FILE *open_spool(const struct sl_config *cfg)
+{
+	int fd = open(sl_config_str(cfg, "data"), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return tmpfile();
+	FILE *f = fdopen(fd, "w+b");
+	if (!f)
+		close(fd);
+	return f;
+}
+
 enum sl_status sl_version_snapshot(struct sl_artifacts *a, const struct sl_config *cfg, const struct sl_snapshot *o,
 	json_t **ret_manifest, struct sl_err *err)
 {
-	SL_AUTO(work_done) struct work w = {.a = a, .cfg = cfg, .spool = tmpfile(), .shards = json_array(),
+	SL_AUTO(work_done) struct work w = {.a = a, .cfg = cfg, .spool = open_spool(cfg), .shards = json_array(),
 		.through = json_object()};
 	if (!w.spool)
 		return sl_fail_errno(err, SL_IO, errno, "snapshot: temporary file");
