@@ -167,8 +167,9 @@ static enum MHD_Result fail_early(struct sl_request *r, int code, const char *na
 static enum MHD_Result find_route(struct sl_request *r)
 {
 	struct sl_err err;
-	if (sl_router_target_parse(r->raw, &r->target, &err) != SL_OK)
-		return fail_early(r, 400, sl_status_name(SL_INVALID), err.text);
+	enum sl_status s = sl_router_target_parse(r->raw, &r->target, &err);
+	if (s != SL_OK)
+		return fail_early(r, s == SL_TOO_LARGE ? 414 : 400, sl_status_name(s), err.text);
 	sl_router_match(r->server->router, r->method, &r->target, &r->match);
 	if (r->match.value) {
 		r->endpoint = r->match.value;

@@ -85,6 +85,8 @@ TEST(http_limits, unclear_requests_are_400)
 	send_and_check(&g, "GET /hello HTTP/1.1\r\nHost: t\r\nX-Deadline-Ms: soon\r\n\r\n", 400);
 	send_and_check(&g, "GET hello HTTP/1.1\r\nHost: t\r\n\r\n", 400);
 	send_and_check(&g, "GET /hello HTTP/1.1\r\nno colon here\r\n\r\n", 400);
+	SL_AUTOFREE char *deep = sl_asprintf("GET /%09000d HTTP/1.1\r\nHost: t\r\n\r\n", 0);
+	send_and_check(&g, deep, 414);
 	send_and_check(&g, "GET /1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17 HTTP/1.1\r\nHost: t\r\n\r\n", 400);
 	rig_close(&g);
 }
