@@ -110,7 +110,9 @@ enum sl_status sl_process_run(const struct sl_process *p, struct sl_err *err)
 	sigaddset(&ends, SIGTERM);
 	sigaddset(&ends, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &ends, NULL);
-	enum sl_status s = sl_fs_mkdirs(r.ctx.data_dir, err);
+	enum sl_status s = sl_log_setup(sl_config_str(p->cfg, "log.level"), err); /* a flag may have changed it */
+	if (s == SL_OK)
+		s = sl_fs_mkdirs(r.ctx.data_dir, err);
 	if (s == SL_OK)
 		s = sl_fs_lock(r.ctx.data_dir, p->who, &r.lock, err);
 	if (s == SL_OK)
