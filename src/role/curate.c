@@ -3,44 +3,22 @@
  * Role curate: a thread around the curator. Its status is in the metrics and the hub.
  */
 #include "base/log.h"
+#include "base/loop.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "dataset/segments.h"
 #include "role/curator.h"
 #include "role/role.h"
 
-enum { TURN_MS = 250, PAUSE_MS = 100, PAUSE_MAX_MS = 5000 };
+enum { TURN_MS = 250 };
 
 struct curate {
 	struct sl_context ctx;
 	struct sl_curator *curator;
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool draining, ended; /* under lock */
-	int64_t pause_ms;
+	struct sl_loop loop;
 	struct sl_curator_counts shown;
 	struct sl_metric *all_rows, *rows, *segments, *missing, *skipped, *turns;
 };
-
-static bool is_draining(struct curate *c)
-{
-	pthread_mutex_lock(&c->lock);
-	bool is = c->draining;
-	pthread_mutex_unlock(&c->lock);
-	return is;
-}
-
-/* After an error: longer each time, ended by drain. */
-static void pause_a_while(struct curate *c)
-{
-	c->pause_ms = c->pause_ms ? SL_MIN(2 * c->pause_ms, PAUSE_MAX_MS) : PAUSE_MS;
-	int64_t until = sl_deadline_ms(c->pause_ms);
-	pthread_mutex_lock(&c->lock);
-	while (!c->draining && sl_cond_wait_until(&c->cond, &c->lock, until))
-		;
-	pthread_mutex_unlock(&c->lock);
-}
 
 static void show(struct curate *c)
 {
@@ -71,31 +49,26 @@ static void count_stored(struct curate *c)
 	sl_metric_set(c->all_rows, (double)rows);
 }
 
-static void *work(void *arg)
+static void work(void *arg)
 {
 	struct curate *c = arg;
 	struct sl_err err = {0};
 	count_stored(c);
-	while (!is_draining(c)) {
+	while (sl_loop_goes_on(&c->loop)) {
 		int64_t from = sl_mono_us();
 		enum sl_status s = sl_curator_turn(c->curator, sl_deadline_ms(TURN_MS), &err);
 		sl_metric_time(c->turns, sl_mono_us() - from);
 		show(c);
 		if (s == SL_OK) {
-			c->pause_ms = 0;
+			sl_loop_is_well(&c->loop);
 		} else if (s != SL_CLOSED) {
 			sl_log(SL_WARN, "curate", "tries again", SL_S("error", err.text));
-			pause_a_while(c);
+			sl_loop_pause(&c->loop);
 		}
 	}
 	if (sl_curator_flush(c->curator, &err) != SL_OK)
 		sl_log(SL_WARN, "curate", "some labels are not stored yet; they come again", SL_S("error", err.text));
 	show(c);
-	pthread_mutex_lock(&c->lock);
-	c->ended = true;
-	pthread_cond_broadcast(&c->cond);
-	pthread_mutex_unlock(&c->lock);
-	return NULL;
 }
 
 static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_err *err)
@@ -107,15 +80,14 @@ static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_
 		free(c);
 		return s;
 	}
-	pthread_mutex_init(&c->lock, NULL);
-	sl_cond_init(&c->cond);
 	c->all_rows = sl_gauge("signloop_dataset_rows", NULL, "Rows that curate has stored in segments");
 	c->rows = sl_counter("signloop_curate_rows_total", NULL, "Labels stored in segments.");
 	c->segments = sl_counter("signloop_curate_segments_total", NULL, "Segments stored.");
 	c->missing = sl_counter("signloop_curate_missing_total", NULL, "Labels whose crop was not in the crop store.");
 	c->skipped = sl_counter("signloop_curate_skipped_total", NULL, "Messages of topic labels that are no label.");
 	c->turns = sl_histogram("signloop_curate_turn_seconds", NULL, "Waiting for labels and storing them.");
-	c->thread = sl_thread_start("curate", work, c);
+	sl_loop_init(&c->loop);
+	sl_loop_start(&c->loop, "curate", work, c);
 	*ret_state = c;
 	return SL_OK;
 }
@@ -123,25 +95,15 @@ static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_
 static enum sl_status drain(void *state, int64_t deadline_us)
 {
 	struct curate *c = state;
-	pthread_mutex_lock(&c->lock);
-	c->draining = true;
-	pthread_cond_broadcast(&c->cond);
-	while (!c->ended && sl_cond_wait_until(&c->cond, &c->lock, deadline_us))
-		;
-	bool ended = c->ended;
-	pthread_mutex_unlock(&c->lock);
-	return ended ? SL_OK : SL_TIMEOUT;
+	return sl_loop_drain(&c->loop, deadline_us);
 }
 
 static void stop(void *state)
 {
 	struct curate *c = state;
 	sl_curator_stop(c->curator);
-	drain(c, 0);
-	pthread_join(c->thread, NULL);
+	sl_loop_stop(&c->loop);
 	sl_curator_free(c->curator);
-	pthread_cond_destroy(&c->cond);
-	pthread_mutex_destroy(&c->lock);
 	free(c);
 }
 

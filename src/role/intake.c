@@ -9,37 +9,24 @@
  * it. When a store is away the batch is kept and tried again, later and later.
  */
 #include "base/log.h"
+#include "base/loop.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "base/rng.h"
 #include "core/message.h"
 #include "role/role.h"
 #include <stdio.h>
 
-enum { BATCH = 500, TURN_MS = 250, PAUSE_MS = 50, PAUSE_MAX_MS = 5000, PARTITIONS = 1024 };
+enum { BATCH = 500, TURN_MS = 250, PARTITIONS = 1024 };
 
 struct intake {
 	struct sl_context ctx;
 	struct sl_consumer *consumer;
 	bool at_stored[PARTITIONS]; /* the consumer stands where the review store says */
 	struct sl_review review[BATCH];
-	int64_t pause_ms;
-	struct sl_rng rng;
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool draining, ended; /* under lock */
-	char why[128];        /* under lock: what is away; "" when all is well */
+	struct sl_loop loop;
+	char why[128]; /* under loop.lock: what is away; "" when all is well */
 	struct sl_metric *added, *bad, *failed, *seconds;
 };
-
-static bool is_draining(struct intake *in)
-{
-	pthread_mutex_lock(&in->lock);
-	bool is = in->draining;
-	pthread_mutex_unlock(&in->lock);
-	return is;
-}
 
 /* ---- messages ---- */
 
@@ -59,30 +46,26 @@ static void skip_bad(struct intake *in, const struct sl_message *m, const struct
 
 /* ---- effects ---- */
 
-/* Longer each time, by chance a little more or less; ended by drain. false: draining. */
+/* false: draining. */
 static bool pause_a_while(struct intake *in, const struct sl_err *err)
 {
-	in->pause_ms = in->pause_ms ? SL_MIN(2 * in->pause_ms, PAUSE_MAX_MS) : PAUSE_MS;
-	int64_t until = sl_deadline_ms(in->pause_ms / 2 + sl_rng_below(&in->rng, (uint32_t)in->pause_ms));
 	sl_metric_add(in->failed, 1);
-	sl_log(SL_WARN, "intake", "tries again", SL_S("error", err->text), SL_I("pause_ms", in->pause_ms));
-	pthread_mutex_lock(&in->lock);
+	sl_log(SL_WARN, "intake", "tries again", SL_S("error", err->text));
+	pthread_mutex_lock(&in->loop.lock);
 	snprintf(in->why, sizeof(in->why), "%.*s", (int)sizeof(in->why) - 1, err->text);
-	while (!in->draining && sl_cond_wait_until(&in->cond, &in->lock, until))
-		;
-	bool goes_on = !in->draining;
-	pthread_mutex_unlock(&in->lock);
-	return goes_on;
+	pthread_mutex_unlock(&in->loop.lock);
+	sl_loop_pause(&in->loop);
+	return sl_loop_goes_on(&in->loop);
 }
 
 static void is_well(struct intake *in)
 {
-	if (!in->pause_ms)
+	if (!in->loop.pause_ms)
 		return;
-	in->pause_ms = 0;
-	pthread_mutex_lock(&in->lock);
+	sl_loop_is_well(&in->loop);
+	pthread_mutex_lock(&in->loop.lock);
 	in->why[0] = 0;
-	pthread_mutex_unlock(&in->lock);
+	pthread_mutex_unlock(&in->loop.lock);
 }
 
 static bool is_poison(enum sl_status s)
@@ -173,27 +156,14 @@ static void turn(struct intake *in)
 	sl_batch_done(&b);
 }
 
-static void *work(void *arg)
+static void work(void *arg)
 {
 	struct intake *in = arg;
-	while (!is_draining(in))
+	while (sl_loop_goes_on(&in->loop))
 		turn(in);
-	pthread_mutex_lock(&in->lock);
-	in->ended = true;
-	pthread_cond_broadcast(&in->cond);
-	pthread_mutex_unlock(&in->lock);
-	return NULL;
 }
 
 /* ---- the role ---- */
-
-static void intake_free(struct intake *in)
-{
-	sl_consumer_close(in->consumer);
-	pthread_cond_destroy(&in->cond);
-	pthread_mutex_destroy(&in->lock);
-	free(in);
-}
 
 static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_err *err)
 {
@@ -204,9 +174,7 @@ static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_
 	struct intake *in = SL_NEW(struct intake);
 	in->ctx = *ctx;
 	in->consumer = c;
-	in->rng = sl_rng((uint64_t)sl_mono_us(), 1);
-	pthread_mutex_init(&in->lock, NULL);
-	sl_cond_init(&in->cond);
+	sl_loop_init(&in->loop);
 	in->added = sl_counter("signloop_intake_total", "result=\"added\"", "Messages of topic reviews by what became of them");
 	in->bad = sl_counter("signloop_intake_total", "result=\"bad\"", "Messages of topic reviews by what became of them");
 	in->failed = sl_counter("signloop_intake_retries_total", NULL, "Times that a store was away or busy and intake waited");
@@ -219,10 +187,12 @@ static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_
 	if (s == SL_OK) /* a process that was killed may have stored what it did not commit: the lag would stay */
 		s = sl_consumer_commit(c, err);
 	if (s != SL_OK) {
-		intake_free(in);
+		sl_consumer_close(c);
+		sl_loop_done(&in->loop);
+		free(in);
 		return s;
 	}
-	in->thread = sl_thread_start("intake", work, in);
+	sl_loop_start(&in->loop, "intake", work, in);
 	*ret_state = in;
 	return SL_OK;
 }
@@ -230,31 +200,24 @@ static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_
 static bool is_ready(void *state, char why[128])
 {
 	struct intake *in = state;
-	pthread_mutex_lock(&in->lock);
+	pthread_mutex_lock(&in->loop.lock);
 	snprintf(why, 128, "%s", in->why);
-	pthread_mutex_unlock(&in->lock);
+	pthread_mutex_unlock(&in->loop.lock);
 	return !*why;
 }
 
 static enum sl_status drain(void *state, int64_t deadline_us)
 {
 	struct intake *in = state;
-	pthread_mutex_lock(&in->lock);
-	in->draining = true;
-	pthread_cond_broadcast(&in->cond);
-	while (!in->ended && sl_cond_wait_until(&in->cond, &in->lock, deadline_us))
-		;
-	bool ended = in->ended;
-	pthread_mutex_unlock(&in->lock);
-	return ended ? SL_OK : SL_TIMEOUT;
+	return sl_loop_drain(&in->loop, deadline_us);
 }
 
 static void stop(void *state)
 {
 	struct intake *in = state;
-	drain(in, 0);
-	pthread_join(in->thread, NULL);
-	intake_free(in);
+	sl_loop_stop(&in->loop);
+	sl_consumer_close(in->consumer);
+	free(in);
 }
 
 const struct sl_role sl_role_intake = {

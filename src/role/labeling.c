@@ -25,12 +25,11 @@ static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_
 	struct sl_labeling *l = SL_NEW(struct sl_labeling);
 	l->ctx = *ctx;
 	l->looked_us = INT64_MIN / 2;
-	pthread_mutex_init(&l->lock, NULL);
-	sl_cond_init(&l->cond);
+	sl_loop_init(&l->loop);
 	make_metrics(l);
 	sl_server_add(ctx->server, sl_labeling_routes, l);
 	sl_server_add(ctx->server, sl_labeling_legacy_routes, l);
-	l->thread = sl_thread_start("labeling", sl_labeling_work, l);
+	sl_loop_start(&l->loop, "labeling", sl_labeling_work, l);
 	*ret_state = l;
 	return SL_OK;
 }
@@ -48,24 +47,14 @@ static bool is_ready(void *state, char why[128])
 static enum sl_status drain(void *state, int64_t deadline_us)
 {
 	struct sl_labeling *l = state;
-	pthread_mutex_lock(&l->lock);
-	l->draining = true;
-	pthread_cond_broadcast(&l->cond);
-	while (!l->ended && sl_cond_wait_until(&l->cond, &l->lock, deadline_us))
-		;
-	bool ended = l->ended;
-	pthread_mutex_unlock(&l->lock);
-	return ended ? SL_OK : SL_TIMEOUT;
+	return sl_loop_drain(&l->loop, deadline_us);
 }
 
 static void stop(void *state)
 {
 	struct sl_labeling *l = state;
-	drain(l, 0);
-	pthread_join(l->thread, NULL);
+	sl_loop_stop(&l->loop);
 	sl_classes_unref(l->classes);
-	pthread_cond_destroy(&l->cond);
-	pthread_mutex_destroy(&l->lock);
 	free(l);
 }
 

@@ -5,6 +5,7 @@
  * thread of its own publishes, drops expired leases and looks for a new taxonomy.
  */
 #pragma once
+#include "base/loop.h"
 #include "role/role.h"
 
 enum {
@@ -12,8 +13,7 @@ enum {
 	SL_LABELING_SEND = 200,       /* labels published in one append */
 	SL_LABELING_TURN_MS = 1000,   /* between looks at leases and outbox when nobody voted */
 	SL_LABELING_LOOK_MS = 5000,   /* between looks at the alias, where this process has no bundle */
-	SL_LABELING_PAUSE_MS = 100,   /* after an error; doubled up to: */
-	SL_LABELING_PAUSE_MAX_MS = 5000,
+	SL_LABELING_SEND_MS = 5000,   /* for one append */
 };
 
 /* The sign classes now, immutable and counted. */
@@ -26,12 +26,9 @@ struct sl_classes {
 
 struct sl_labeling {
 	struct sl_context ctx;
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool draining, ended, work; /* under lock; work: a verdict waits to be published */
-	struct sl_classes *classes; /* under lock; NULL before the first bundle */
-	int64_t looked_us, pause_ms;
-	pthread_t thread;
+	struct sl_loop loop;        /* woken when a verdict waits to be published */
+	struct sl_classes *classes; /* under loop.lock; NULL before the first bundle */
+	int64_t looked_us;
 	struct sl_metric *counted, *conflicts, *undone, *leased, *verdicts[2], *sent, *failed;
 };
 
@@ -48,7 +45,7 @@ json_t *sl_votes_json(const struct sl_vote *v, int n);
 json_t *sl_verdict_json(const struct sl_classes *c, const char *key, const struct sl_verdict *v);
 
 /* labeling_out.c */
-void *sl_labeling_work(void *arg);
+void sl_labeling_work(void *arg);
 /* Counts, tells the hub and wakes the publisher; after every vote that was taken. */
 void sl_labeling_voted(struct sl_labeling *l, const char *key, const struct sl_verdict *v);
 

@@ -41,18 +41,18 @@ static void set_classes(struct sl_labeling *l, const char *digest, struct sl_tax
 	memcpy(c->digest, digest, sizeof(c->digest));
 	c->taxonomy = t;
 	print_taxonomy(c);
-	pthread_mutex_lock(&l->lock);
+	pthread_mutex_lock(&l->loop.lock);
 	struct sl_classes *old = l->classes;
 	l->classes = c;
-	pthread_mutex_unlock(&l->lock);
+	pthread_mutex_unlock(&l->loop.lock);
 	sl_classes_unref(old);
 }
 
 static bool has_digest(struct sl_labeling *l, const char *digest)
 {
-	pthread_mutex_lock(&l->lock);
+	pthread_mutex_lock(&l->loop.lock);
 	bool has = l->classes && !strcmp(l->classes->digest, digest);
-	pthread_mutex_unlock(&l->lock);
+	pthread_mutex_unlock(&l->loop.lock);
 	return has;
 }
 
@@ -69,11 +69,11 @@ struct sl_classes *sl_labeling_classes(struct sl_labeling *l)
 	if (b && !has_digest(l, b->digest))
 		set_classes(l, b->digest, copy_of(b->taxonomy));
 	sl_bundle_unref(b);
-	pthread_mutex_lock(&l->lock);
+	pthread_mutex_lock(&l->loop.lock);
 	struct sl_classes *c = l->classes;
 	if (c)
 		atomic_fetch_add(&c->refs, 1);
-	pthread_mutex_unlock(&l->lock);
+	pthread_mutex_unlock(&l->loop.lock);
 	return c;
 }
 

@@ -15,12 +15,8 @@ void sl_labeling_voted(struct sl_labeling *l, const char *key, const struct sl_v
 	sl_metric_add(l->counted, 1);
 	sl_hub_say(l->ctx.hub, "vote",
 		json_pack("{s:s,s:s,s:i}", "key", key, "state", sl_review_state_name(v->state), "votes", v->votes));
-	if (v->state != SL_REVIEW_DECIDED)
-		return;
-	pthread_mutex_lock(&l->lock);
-	l->work = true;
-	pthread_cond_signal(&l->cond);
-	pthread_mutex_unlock(&l->lock);
+	if (v->state == SL_REVIEW_DECIDED)
+		sl_loop_wake(&l->loop);
 }
 
 static void count_sent(struct sl_labeling *l, const struct sl_classes *c, const struct sl_review *r, int n)
@@ -44,7 +40,7 @@ static enum sl_status append_all(struct sl_labeling *l, const struct sl_classes 
 		entry[i] = (struct sl_entry){SL_TOPIC_LABELS, r[i].key, sl_buf_slice(&body[i])};
 	}
 	if (s == SL_OK)
-		s = sl_log_append_many(l->ctx.stores.log, entry, n, sl_deadline_ms(SL_LABELING_PAUSE_MAX_MS), err);
+		s = sl_log_append_many(l->ctx.stores.log, entry, n, sl_deadline_ms(SL_LABELING_SEND_MS), err);
 	for (int i = 0; i < n; i++)
 		sl_buf_done(&body[i]);
 	free(body);
@@ -86,37 +82,19 @@ static enum sl_status turn(struct sl_labeling *l, struct sl_err *err)
 	return s;
 }
 
-/* Until a verdict, the next turn, or the end. false: ending. */
-static bool rest(struct sl_labeling *l, bool failed)
-{
-	l->pause_ms = !failed ? 0 : l->pause_ms ? SL_MIN(2 * l->pause_ms, SL_LABELING_PAUSE_MAX_MS) : SL_LABELING_PAUSE_MS;
-	int64_t until = sl_deadline_ms(failed ? l->pause_ms : SL_LABELING_TURN_MS);
-	pthread_mutex_lock(&l->lock);
-	while (!l->draining && (failed || !l->work) && sl_cond_wait_until(&l->cond, &l->lock, until))
-		;
-	l->work = false;
-	bool goes_on = !l->draining;
-	pthread_mutex_unlock(&l->lock);
-	return goes_on;
-}
-
-void *sl_labeling_work(void *arg)
+void sl_labeling_work(void *arg)
 {
 	struct sl_labeling *l = arg;
 	struct sl_err err = {0};
-	for (bool goes_on = true; goes_on;) {
-		enum sl_status s = turn(l, &err);
-		if (s != SL_OK) {
+	while (sl_loop_goes_on(&l->loop))
+		if (turn(l, &err) == SL_OK) {
+			sl_loop_is_well(&l->loop);
+			sl_loop_rest(&l->loop, sl_deadline_ms(SL_LABELING_TURN_MS));
+		} else {
 			sl_metric_add(l->failed, 1);
 			sl_log(SL_WARN, "labeling", "tries again", SL_S("error", err.text));
+			sl_loop_pause(&l->loop);
 		}
-		goes_on = rest(l, s != SL_OK);
-	}
 	if (turn(l, &err) != SL_OK)
 		sl_log(SL_WARN, "labeling", "some labels are not published yet; the next start does it", SL_S("error", err.text));
-	pthread_mutex_lock(&l->lock);
-	l->ended = true;
-	pthread_cond_broadcast(&l->cond);
-	pthread_mutex_unlock(&l->lock);
-	return NULL;
 }

@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/loop.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "core/message.h"
@@ -20,18 +21,15 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { TURN_MS = 500, PAUSE_MS = 250, MESSAGES = 100, GROUP = 64 };
+enum { TURN_MS = 500, MESSAGES = 100, GROUP = 64 };
 
 struct rollout {
 	struct sl_context ctx;
 	struct sl_pipeline *pipeline; /* of the thread, for self-tests */
 	struct sl_consumer *consumer;
 	char *cache;
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool draining, ended;   /* under lock */
-	char why[128];          /* under lock: why there is no bundle */
+	struct sl_loop loop;
+	char why[128];          /* under loop.lock: why there is no bundle */
 	char digest[SL_DIGEST]; /* in service here; "" before the first */
 	char bad[SL_DIGEST];    /* one that failed for good: not tried again until the alias moves */
 	int64_t looked_us;
@@ -104,9 +102,9 @@ static enum sl_status load(struct rollout *r, const char *digest, struct sl_err 
 
 static void say_why(struct rollout *r, const char *why)
 {
-	pthread_mutex_lock(&r->lock);
+	pthread_mutex_lock(&r->loop.lock);
 	snprintf(r->why, sizeof(r->why), "%.*s", (int)sizeof(r->why) - 1, why);
-	pthread_mutex_unlock(&r->lock);
+	pthread_mutex_unlock(&r->loop.lock);
 }
 
 /* Looks at the alias and brings what it points at. */
@@ -158,46 +156,26 @@ static void publish_first(struct rollout *r)
 
 /* ---- the thread ---- */
 
-static bool is_draining(struct rollout *r)
-{
-	pthread_mutex_lock(&r->lock);
-	bool is = r->draining;
-	pthread_mutex_unlock(&r->lock);
-	return is;
-}
-
-static void pause_a_while(struct rollout *r)
-{
-	int64_t until = sl_deadline_ms(PAUSE_MS);
-	pthread_mutex_lock(&r->lock);
-	while (!r->draining && sl_cond_wait_until(&r->cond, &r->lock, until))
-		;
-	pthread_mutex_unlock(&r->lock);
-}
-
-static void *work(void *arg)
+static void work(void *arg)
 {
 	struct rollout *r = arg;
 	int64_t check_us = sl_config_int(r->ctx.cfg, "rollout.check_ms") * 1000;
-	while (!is_draining(r)) {
+	while (sl_loop_goes_on(&r->loop)) {
 		SL_AUTO(sl_batch_done) struct sl_batch b = {0};
 		struct sl_err err = {0};
 		int64_t until = SL_MIN(sl_deadline_ms(TURN_MS), r->looked_us + check_us);
 		enum sl_status s = sl_consumer_poll(r->consumer, MESSAGES, until, &b, &err);
 		if (s != SL_OK) {
 			sl_log(SL_WARN, "rollout", "cannot follow topic models; the timer goes on", SL_S("error", err.text));
-			pause_a_while(r);
+			sl_loop_pause(&r->loop);
+		} else {
+			sl_loop_is_well(&r->loop);
 		}
 		if (b.n || sl_mono_us() >= r->looked_us + check_us)
 			look(r);
 		if (b.n)
 			sl_consumer_commit(r->consumer, NULL);
 	}
-	pthread_mutex_lock(&r->lock);
-	r->ended = true;
-	pthread_cond_broadcast(&r->cond);
-	pthread_mutex_unlock(&r->lock);
-	return NULL;
 }
 
 /* A group of this process alone: every process has to hear of every model. The name is kept
@@ -227,8 +205,6 @@ static void rollout_free(struct rollout *r)
 	if (r->consumer)
 		sl_consumer_close(r->consumer);
 	sl_pipeline_free(r->pipeline);
-	pthread_cond_destroy(&r->cond);
-	pthread_mutex_destroy(&r->lock);
 	free(r->cache);
 	free(r);
 }
@@ -240,8 +216,7 @@ static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_
 	r->ctx = *ctx;
 	r->cache = sl_fs_join(ctx->data_dir, "bundles");
 	r->pipeline = sl_pipeline_new();
-	pthread_mutex_init(&r->lock, NULL);
-	sl_cond_init(&r->cond);
+	sl_loop_init(&r->loop);
 	r->swaps = sl_counter("signloop_rollout_swaps_total", NULL, "Bundles brought into service here.");
 	r->failures = sl_counter("signloop_rollout_failures_total", NULL, "Bundles that could not be brought into service.");
 	r->load_time = sl_histogram("signloop_rollout_seconds", NULL, "Fetching, opening and self-testing a bundle.");
@@ -251,12 +226,13 @@ static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_
 	if (s == SL_OK)
 		s = sl_consumer_open(ctx->stores.log, group, SL_TOPIC_MODELS, &r->consumer, err);
 	if (s != SL_OK) {
+		sl_loop_done(&r->loop);
 		rollout_free(r);
 		return s;
 	}
 	publish_first(r);
 	look(r);
-	r->thread = sl_thread_start("rollout", work, r);
+	sl_loop_start(&r->loop, "rollout", work, r);
 	*ret_state = r;
 	return SL_OK;
 }
@@ -268,30 +244,22 @@ static bool is_ready(void *state, char why[128])
 	sl_bundle_unref(b);
 	if (b)
 		return true;
-	pthread_mutex_lock(&r->lock);
+	pthread_mutex_lock(&r->loop.lock);
 	memcpy(why, r->why, sizeof(r->why));
-	pthread_mutex_unlock(&r->lock);
+	pthread_mutex_unlock(&r->loop.lock);
 	return false;
 }
 
 static enum sl_status drain(void *state, int64_t deadline_us)
 {
 	struct rollout *r = state;
-	pthread_mutex_lock(&r->lock);
-	r->draining = true;
-	pthread_cond_broadcast(&r->cond);
-	while (!r->ended && sl_cond_wait_until(&r->cond, &r->lock, deadline_us))
-		;
-	bool ended = r->ended;
-	pthread_mutex_unlock(&r->lock);
-	return ended ? SL_OK : SL_TIMEOUT;
+	return sl_loop_drain(&r->loop, deadline_us);
 }
 
 static void stop(void *state)
 {
 	struct rollout *r = state;
-	drain(r, 0);
-	pthread_join(r->thread, NULL);
+	sl_loop_stop(&r->loop);
 	rollout_free(r);
 }
 
