@@ -2,21 +2,25 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "cmd/command.h"
-#include "dataset/measure.h"
-#include "vision/bundle.h"
+#include "dataset/measure_bundle.h"
 #include <stdio.h>
 
 static const struct sl_usage usage = {
 	.name = "eval",
-	.synopsis = "eval classifier|detector --bundle FILE|--model FILE.onnx --data FORMAT:PATH ...",
-	.text = "measures a net on labelled images",
-	.more = "A classifier sees each sign cut at 1.15 times its box (an image without a box: the image less\n"
-		"5 px or 8.5 % at each side) and gets accuracy, recall by class and calibration error. A detector\n"
-		"sees whole scenes and gets AP at IoU 0.5 (all-point and 11-point), the threshold of the best F1,\n"
-		"and recall by size. --part val is what 'signloop train' held back. Calibration is the bundle's,\n"
-		"or that of FILE.onnx.json, or none.",
+	.synopsis = "eval classifier|detector|bundle --bundle FILE|--model FILE.onnx --data FORMAT:PATH ...",
+	.text = "measures a net, or a whole bundle, on labelled images",
+	.more = "A classifier sees each sign cut at 1.15 times its box (an image without a box: the image less "
+		"5 px or 8.5 % at each side) and gets accuracy, recall by class and calibration error. A detector "
+		"sees whole scenes and gets AP at IoU 0.5 (all-point and 11-point), the threshold of the best F1, "
+		"and recall by size. A bundle sees whole scenes as cars send them and is measured end to end: a sign is "
+		"right when its box has IoU 0.5 or more with a labelled one and its class is that one's, so the scenes "
+		"must tell classes (gtsdb, coco, yolo). It gets precision and recall at its own thresholds, how many of "
+		"the signs that it accepted, or left to people, are right, and the median time of each stage.\n\n"
+		"--part val is what 'signloop train' held back. A net's calibration is the bundle's, or that of "
+		"FILE.onnx.json, or none.",
 	.examples = "signloop eval classifier --model classifier.onnx --data gtsrb:gtsrb-train.tar.gz --part val\n"
 		    "signloop eval detector --bundle de.bundle --data gtsdb:gtsdb-train.tar.gz --part val --json\n"
+		    "signloop eval bundle --bundle de.bundle --data gtsdb:gtsdb-train.tar.gz --part val\n"
 		    "signloop eval classifier --bundle de.bundle --data imagefolder:crops --at-least 0.99",
 	.words_min = 1,
 	.words_max = 1,
@@ -33,20 +37,24 @@ struct flags {
 	bool json;
 };
 
+enum kind { CLASSIFIER, DETECTOR, BUNDLE };
+
 struct subject { /* what is measured */
+	enum kind kind;
 	struct sl_bundle *bundle;
 	struct sl_model *own;
 	const struct sl_model *net;
 	struct sl_measure_options o;
 	float temperature;
-	bool detector;
 	enum sl_part part;
+	struct sl_bundle_measure *whole;
 	struct sl_detection_measure *boxes;
 	struct sl_class_measure *classes;
 };
 
 static void subject_done(struct subject *s)
 {
+	sl_bundle_measure_free(s->whole);
 	sl_detection_measure_free(s->boxes);
 	sl_class_measure_free(s->classes);
 	sl_model_free(s->own);
@@ -66,8 +74,8 @@ static void use_bundle(struct subject *s, int threads)
 {
 	const struct sl_bundle *b = s->bundle;
 
-	s->o = sl_measure_defaults(s->detector);
-	s->net = s->detector ? b->detector : b->classifier;
+	s->o = sl_measure_defaults(s->kind == DETECTOR);
+	s->net = s->kind == DETECTOR ? b->detector : b->classifier;
 	s->temperature = b->temperature > 0 ? b->temperature : 1;
 	s->o.threads = threads;
 	s->o.side = b->cls_size;
@@ -75,8 +83,8 @@ static void use_bundle(struct subject *s, int threads)
 	s->o.standardise = b->cls_normalize == SL_NORMALIZE_STANDARDIZE;
 	s->o.yolov5 = b->decode == SL_DECODE_YOLOV5;
 	s->o.stride = b->stride;
-	s->o.mean = s->detector ? b->det_mean : b->cls_normalize == SL_NORMALIZE_UNIT ? 0 : b->cls_mean;
-	s->o.scale = s->detector ? b->det_scale : b->cls_normalize == SL_NORMALIZE_UNIT ? 255 : b->cls_scale;
+	s->o.mean = s->kind == DETECTOR ? b->det_mean : b->cls_normalize == SL_NORMALIZE_UNIT ? 0 : b->cls_mean;
+	s->o.scale = s->kind == DETECTOR ? b->det_scale : b->cls_normalize == SL_NORMALIZE_UNIT ? 255 : b->cls_scale;
 }
 
 /* The calibration that `signloop train` fitted, when its JSON lies beside the net. */
@@ -94,47 +102,68 @@ static float temperature_beside(const char *model)
 	return t > 0.01 && t < 100 ? (float)t : 1;
 }
 
-static enum sl_status open_subject(const struct flags *f, const char *kind, struct subject *s, struct sl_err *err)
-{
-	static const char *const kinds[] = {"classifier", "detector", NULL}, *const decodes[] = {
-										     "center4", "yolov5", NULL};
-	static const char *const parts[] = {"all", "train", "val", NULL}, *const precisions[] = {
-										  "auto", "f32", "bf16", NULL};
-	SL_AUTO(sl_buf_done) struct sl_buf file = {.cap = MODEL_BYTES};
-	int detector, part, decode, precision;
-	enum sl_status st = choice("the net", kind, kinds, &detector, err);
+struct choices {
+	int kind, part, decode, precision;
+};
 
-	if (st == SL_OK)
-		st = choice("--part", f->part, parts, &part, err);
-	if (st == SL_OK)
-		st = choice("--decode", f->decode, decodes, &decode, err);
-	if (st == SL_OK)
-		st = choice("--precision", f->precision, precisions, &precision, err);
-	if (st != SL_OK)
+static enum sl_status check_flags(const struct flags *f, const char *kind, struct choices *ret, struct sl_err *err)
+{
+	static const char *const kinds[] = {"classifier", "detector", "bundle", NULL};
+	static const char *const parts[] = {"all", "train", "val", NULL};
+	static const char *const decodes[] = {"center4", "yolov5", NULL};
+	static const char *const precisions[] = {"auto", "f32", "bf16", NULL};
+	enum sl_status st;
+
+	if ((st = choice("what is measured", kind, kinds, &ret->kind, err)) ||
+		(st = choice("--part", f->part, parts, &ret->part, err)) ||
+		(st = choice("--decode", f->decode, decodes, &ret->decode, err)) ||
+		(st = choice("--precision", f->precision, precisions, &ret->precision, err)))
 		return st;
+	if (ret->kind == BUNDLE && (!f->bundle || f->model))
+		return sl_fail(err, SL_USAGE, "eval: a bundle is measured whole: give --bundle FILE and no --model");
 	if (!f->bundle == !f->model)
 		return sl_fail(err, SL_USAGE, "eval: give either --bundle FILE or --model FILE.onnx");
 	if (f->data.n < 1)
 		return sl_fail(err, SL_USAGE, "eval: give --data FORMAT:PATH");
-	s->detector = detector;
-	s->part = (enum sl_part)part;
-	s->temperature = 1;
-	st = sl_fs_read(f->bundle ? f->bundle : f->model, &file, err);
+	return SL_OK;
+}
+
+static enum sl_status open_bundle(
+	const struct flags *f, struct sl_slice file, int precision, struct subject *s, struct sl_err *err)
+{
+	enum sl_status st = sl_bundle_open(file, (enum sl_precision)precision, &s->bundle, err);
+
+	if (st != SL_OK)
+		return sl_prefix(err, st, "%s", f->bundle);
+	if (s->kind == BUNDLE)
+		s->whole = sl_bundle_measure_new(s->bundle);
+	else
+		use_bundle(s, (int)f->workers);
+	return SL_OK;
+}
+
+static enum sl_status open_subject(const struct flags *f, const char *kind, struct subject *s, struct sl_err *err)
+{
+	SL_AUTO(sl_buf_done) struct sl_buf file = {.cap = MODEL_BYTES};
+	struct choices c;
+	enum sl_status st = check_flags(f, kind, &c, err);
+
+	if (st == SL_OK)
+		st = sl_fs_read(f->bundle ? f->bundle : f->model, &file, err);
 	if (st != SL_OK)
 		return st;
-	if (f->bundle) {
-		st = sl_bundle_open(sl_buf_slice(&file), (enum sl_precision)precision, &s->bundle, err);
-		if (st == SL_OK)
-			use_bundle(s, (int)f->workers);
-		return st == SL_OK ? st : sl_prefix(err, st, "%s", f->bundle);
-	}
-	s->o = sl_measure_defaults(s->detector);
+	s->kind = (enum kind)c.kind;
+	s->part = (enum sl_part)c.part;
+	s->temperature = 1;
+	if (f->bundle)
+		return open_bundle(f, sl_buf_slice(&file), c.precision, s, err);
+	s->o = sl_measure_defaults(s->kind == DETECTOR);
 	s->o.threads = (int)f->workers;
 	s->temperature = temperature_beside(f->model);
-	s->o.yolov5 = decode == 1;
+	s->o.yolov5 = c.decode == 1;
 	if (s->o.yolov5)
 		s->o.mean = 0, s->o.scale = 255;
-	st = sl_model_load(sl_buf_slice(&file), "dnnl", (enum sl_precision)precision, &s->own, err);
+	st = sl_model_load(sl_buf_slice(&file), "dnnl", (enum sl_precision)c.precision, &s->own, err);
 	s->net = s->own;
 	return st == SL_OK ? st : sl_prefix(err, st, "%s", f->model);
 }
@@ -149,8 +178,14 @@ static int class_of(void *arg, const char *code)
 static enum sl_status measure_source(
 	const struct flags *f, const char *spec, struct sl_config *cfg, struct subject *s, struct sl_err *err)
 {
-	const struct sl_source_options so = {
-		.roi_side = 96, .limit = (int)f->limit, .class_of = class_of, .arg = s, .cfg = cfg};
+	const struct sl_source_options so = {.roi_side = 96,
+		.limit = (int)f->limit,
+		.keep_files = s->kind == BUNDLE,
+		.class_of = class_of,
+		.arg = s,
+		.cfg = cfg};
+	static const char *const names[] = {"classifier", "detector", "bundle"};
+	bool scenes = s->kind != CLASSIFIER;
 	struct sl_source *source = NULL;
 	enum sl_status st = sl_source_open(spec, &so, &source, err);
 
@@ -158,11 +193,12 @@ static enum sl_status measure_source(
 		return st;
 	SL_AUTOFREE bool *flags = sl_calloc(source->n, sizeof *flags);
 	sl_part_of(source, s->part, 0, flags);
-	if (source->format->scenes != s->detector)
-		st = sl_fail(err, SL_USAGE, "%s has %s; a %s is measured on %s", spec,
-			source->format->scenes ? "scenes" : "crops", s->detector ? "detector" : "classifier",
-			s->detector ? "scenes" : "crops");
-	else if (s->detector)
+	if (source->format->scenes != scenes)
+		st = sl_fail(err, SL_USAGE, "%s has %s; a %s is measured on %s", spec, scenes ? "crops" : "scenes",
+			names[s->kind], scenes ? "scenes" : "crops");
+	else if (s->kind == BUNDLE)
+		st = sl_measure_bundle(s->whole, source, flags, (int)f->workers, err);
+	else if (s->kind == DETECTOR)
 		st = sl_measure_scenes(s->net, source, flags, &s->o, s->boxes, err);
 	else
 		st = sl_measure_crops(s->net, source, flags, &s->o, s->classes, err);
@@ -189,30 +225,69 @@ static void print_boxes(const struct sl_detection_score *d)
 			printf("from %d px: %d of %d found\n", sl_size_from[i], d->size_found[i], d->size_boxes[i]);
 }
 
+static void print_bundle(const struct sl_bundle_score *b)
+{
+	printf("%d scenes, %d signs: detector's AP %.4f\n", b->scenes, b->boxes, b->map50);
+	printf("%-12s %5d of %5d answers   precision %.4f, recall %.4f, F1 %.4f\n", "end to end", b->right, b->signs,
+		b->precision, b->recall, b->f1);
+	printf("%-12s %5d of %5d signs     recall %.4f\n", "boxes found", b->found, b->boxes,
+		b->boxes ? (double)b->found / b->boxes : 0);
+	printf("%-12s %5d of %5d found     accuracy %.4f, calibration error %.4f\n", "classes", b->right, b->found,
+		b->class_accuracy, b->ece);
+	printf("%-12s %5d of %5d right\n", "accepted", b->accepted_right, b->accepted);
+	printf("%-12s %5d of %5d right\n", "to people", b->review_right, b->review);
+	printf("%-12s decode %.2f, detect %.2f, crop %.2f, classify %.2f; a scene %.2f\n", "median ms",
+		b->ms[SL_STAGE_DECODE], b->ms[SL_STAGE_DETECT], b->ms[SL_STAGE_CROP], b->ms[SL_STAGE_CLASSIFY],
+		b->ms_total);
+}
+
+static double report_classes(struct subject *s, bool json, json_t **ret)
+{
+	struct sl_class_score c;
+
+	sl_class_measure_end(s->classes, s->temperature, &c);
+	if (json)
+		*ret = sl_class_score_json(&c);
+	else
+		print_classes(&c);
+	return c.accuracy;
+}
+
+static double report_boxes(struct subject *s, bool json, json_t **ret)
+{
+	struct sl_detection_score d;
+
+	sl_detection_measure_end(s->boxes, &d);
+	if (json)
+		*ret = sl_detection_score_json(&d);
+	else
+		print_boxes(&d);
+	return d.ap;
+}
+
+static double report_bundle(struct subject *s, bool json, json_t **ret)
+{
+	struct sl_bundle_score b;
+
+	sl_bundle_measure_end(s->whole, &b);
+	if (json)
+		*ret = sl_bundle_score_json(&b);
+	else
+		print_bundle(&b);
+	return b.f1;
+}
+
 static enum sl_status report(const struct flags *f, struct subject *s, struct sl_err *err)
 {
+	static double (*const reports[])(struct subject *, bool, json_t **) = {
+		report_classes, report_boxes, report_bundle};
 	SL_AUTO(sl_buf_done) struct sl_buf text = {0};
 	SL_AUTOJSON json_t *json = NULL;
-	struct sl_detection_score d;
-	struct sl_class_score c;
-	double score;
+	double score = reports[s->kind](s, f->json, &json);
 
-	if (s->detector) {
-		sl_detection_measure_end(s->boxes, &d);
-		score = d.ap;
-		json = sl_detection_score_json(&d);
-	} else {
-		sl_class_measure_end(s->classes, s->temperature, &c);
-		score = c.accuracy;
-		json = sl_class_score_json(&c);
-	}
-	if (f->json) {
+	if (json) {
 		sl_json_print(json, &text);
 		printf("%s\n", (char *)text.ptr);
-	} else if (s->detector) {
-		print_boxes(&d);
-	} else {
-		print_classes(&c);
 	}
 	if (score < f->at_least)
 		return sl_fail(
@@ -227,11 +302,14 @@ static enum sl_status eval(const struct flags *f, const char *kind, struct sl_co
 
 	if (st != SL_OK)
 		return st;
-	int classes = s.detector ? 1 : sl_measure_classes(s.net);
-	if (classes < 1)
-		return sl_fail(err, SL_INVALID, "eval: the net is no classifier of N,3,H,W images");
-	s.classes = sl_class_measure_new(classes);
-	s.boxes = sl_detection_measure_new(0.5f);
+	if (s.kind == DETECTOR)
+		s.boxes = sl_detection_measure_new(0.5f);
+	if (s.kind == CLASSIFIER) {
+		int classes = sl_measure_classes(s.net);
+		if (classes < 1)
+			return sl_fail(err, SL_INVALID, "eval: the net is no classifier of N,3,H,W images");
+		s.classes = sl_class_measure_new(classes);
+	}
 	for (int i = 0; i < f->data.n && st == SL_OK; i++)
 		st = measure_source(f, f->data.word[i], cfg, &s, err);
 	return st == SL_OK ? report(f, &s, err) : st;
@@ -241,7 +319,7 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 {
 	struct flags f = {.part = "all", .decode = "center4", .precision = "auto", .workers = 1};
 	const struct sl_opt opts[] = {
-		{"bundle", SL_OPT_STR, "FILE", "bundle whose net is measured", &f.bundle, 0, 0},
+		{"bundle", SL_OPT_STR, "FILE", "bundle that is measured, or whose net is", &f.bundle, 0, 0},
 		{"model", SL_OPT_STR, "FILE.onnx", "or a net alone", &f.model, 0, 0},
 		{"data", SL_OPT_LIST, "FORMAT:PATH", "labelled images; may be repeated ('signloop help formats')",
 			&f.data, 0, 0},
@@ -250,7 +328,8 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 		{"precision", SL_OPT_STR, "P", "auto, f32 or bf16 (auto)", &f.precision, 0, 0},
 		{"workers", SL_OPT_INT, "N", "threads (1)", &f.workers, 1, 64},
 		{"limit", SL_OPT_INT, "N", "take only N samples of each source", &f.limit, 1, 1e9},
-		{"at-least", SL_OPT_NUM, "X", "exit 1 when accuracy or AP is below X", &f.at_least, 0, 1},
+		{"at-least", SL_OPT_NUM, "X", "exit 1 when accuracy, AP, or a bundle's F1 end to end is below X",
+			&f.at_least, 0, 1},
 		{"json", SL_OPT_FLAG, NULL, "one JSON object", &f.json, 0, 0},
 		SL_OPT_END,
 	};

@@ -31,6 +31,7 @@ void sl_source_free(struct sl_source *s)
 		free(s->sample[i].group_name);
 		free(s->sample[i].box);
 		sl_image_done(&s->sample[i].image);
+		sl_buf_done(&s->sample[i].file);
 	}
 	for (int i = 0; s->class_name && i < s->nclass; i++)
 		free(s->class_name[i]);
@@ -74,15 +75,32 @@ static struct sl_sample *append(struct sl_source *s)
 	return &s->sample[s->n++];
 }
 
+/* The decoded image, or the bytes of its file once its header has been read. */
+static enum sl_status load(struct sl_slice file, const struct sl_source_options *o, bool scene, struct sl_image *image,
+	struct sl_buf *kept, struct sl_err *err)
+{
+	const char *type;
+	int w, h;
+	enum sl_status st;
+
+	if (!scene || !o->keep_files)
+		return sl_image_decode(file, o->max_pixels ? o->max_pixels : SL_SOURCE_PIXELS, image, err);
+	st = sl_image_probe(file, &w, &h, &type, err);
+	if (st == SL_OK)
+		st = sl_buf_add(kept, file.ptr, file.len);
+	return st;
+}
+
 enum sl_status sl_source_add(struct sl_source *s, const struct sl_source_options *o, const char *name,
 	struct sl_slice file, const char *group, int cls, struct sl_box roi, struct sl_source_box *box, int nbox,
 	struct sl_err *err)
 {
 	SL_AUTOFREE struct sl_source_box *owned = box;
 	SL_AUTO(sl_image_done) struct sl_image im = {0};
+	SL_AUTO(sl_buf_done) struct sl_buf kept = {.cap = SL_MAX(file.len, 1)};
 	int64_t most = o->max_bytes ? o->max_bytes : SL_SOURCE_BYTES;
 
-	enum sl_status st = sl_image_decode(file, o->max_pixels ? o->max_pixels : SL_SOURCE_PIXELS, &im, err);
+	enum sl_status st = load(file, o, s->format->scenes, &im, &kept, err);
 	if (st != SL_OK)
 		return sl_prefix(err, st, "%s", name);
 	if (roi.w < 0)
@@ -91,17 +109,19 @@ enum sl_status sl_source_add(struct sl_source *s, const struct sl_source_options
 		roi = estimate_roi(&im);
 	if (!s->format->scenes)
 		shrink(&im, &roi, o->roi_side);
-	s->bytes += (int64_t)im.w * im.h * 3;
+	s->bytes += (int64_t)im.w * im.h * 3 + (int64_t)kept.len;
 	if (s->bytes > most)
 		return sl_fail(err, SL_TOO_LARGE, "more than %lld bytes of pixels; use --limit", (long long)most);
 	*append(s) = (struct sl_sample){.name = sl_strdup(name),
 		.image = im,
+		.file = kept,
 		.cls = cls,
 		.roi = roi,
 		.nbox = nbox,
 		.box = SL_TAKE(owned),
 		.group_name = sl_strdup(group ? group : name)};
 	im = (struct sl_image){0};
+	kept = (struct sl_buf){0};
 	if (cls >= s->nclass && !s->class_name)
 		s->nclass = cls + 1;
 	return SL_OK;

@@ -16,7 +16,10 @@
 #include "base/config.h"
 #include "vision/image.h"
 
-enum { SL_CLASS_NONE = -1 };   /* a patch without a sign */
+enum {
+	SL_CLASS_NONE = -1,    /* a patch without a sign */
+	SL_CLASS_UNKNOWN = -2, /* a sign whose class the format does not say */
+};
 enum { SL_SCENE_BLOCK = 10 };  /* scenes a group */
 
 struct sl_source_box {
@@ -27,7 +30,8 @@ struct sl_source_box {
 
 struct sl_sample {
 	char *name;
-	struct sl_image image;
+	struct sl_image image; /* empty where files are kept */
+	struct sl_buf file;    /* with keep_files: the image as it is stored */
 	int group;
 	int cls;           /* crops */
 	struct sl_box roi; /* crops: the sign in the image */
@@ -51,6 +55,7 @@ struct sl_source_options {
 	int roi_side;       /* shrink images whose ROI is larger than this; 0: never */
 	int64_t max_pixels; /* of one image; 0: SL_SOURCE_PIXELS */
 	int64_t max_bytes;  /* of all decoded pixels; 0: SL_SOURCE_BYTES */
+	bool keep_files;    /* scenes: keep the files, decode nothing */
 	int limit;          /* this many samples, evenly spread over the source; 0: all */
 	/* Index of a class by its code, for formats that name classes; -1: unknown. May be NULL. */
 	int (*class_of)(void *arg, const char *code);

@@ -10,9 +10,18 @@
 enum { SL_SIZES = 4, SL_ECE_BINS = 15 };
 extern const int sl_size_from[SL_SIZES]; /* larger side, px: 0, 16, 32, 64 */
 
-/* Detections of all scenes by falling score; each takes the not yet taken box of its scene
- * with the highest IoU if that is >= iou, and is true, else false. A false one whose larger part
- * lies in an ignored box does not count. */
+/* A labelled box, and whether a detection has it. */
+struct sl_truth {
+	struct sl_box box;
+	bool ignored, taken;
+};
+enum { SL_TAKES_NONE = -1, SL_TAKES_IGNORED = -2 };
+/* The detection takes the not yet taken box with the highest IoU if that is >= iou: its index, and it is
+ * marked. NONE: the detection is false. IGNORED: false, but its larger part lies in an ignored
+ * box, so it does not count. Detections of a scene come best first. */
+int sl_detection_take(const struct sl_box *d, struct sl_truth *truth, int n, float iou);
+
+/* Detections of all scenes by falling score, each with the box that it takes. */
 struct sl_detection_score {
 	int scenes, boxes;
 	double ap;        /* all-point: precision envelope over recall */

@@ -11,16 +11,11 @@ struct scored {
 	int size; /* of the box it found; -1: false */
 };
 
-struct truth {
-	struct sl_box box;
-	bool ignored, taken;
-};
-
 struct sl_detection_measure {
 	float iou;
 	int scenes, ndetection, detection_room, ntruth, truth_room;
 	struct scored *detection;
-	struct truth *truth;
+	struct sl_truth *truth;
 	int *first_truth, first_room; /* of scene i; the next one's is its end */
 };
 
@@ -60,7 +55,7 @@ void sl_detection_measure_add(struct sl_detection_measure *m, const struct sl_de
 	for (int i = 0; i < n; i++, m->ndetection++)
 		m->detection[m->ndetection] = (struct scored){d[i], m->scenes, m->ndetection, -1};
 	for (int i = 0; i < nbox; i++)
-		m->truth[m->ntruth++] = (struct truth){box[i], ignored && ignored[i], false};
+		m->truth[m->ntruth++] = (struct sl_truth){box[i], ignored && ignored[i], false};
 	m->first_truth[++m->scenes] = m->ntruth;
 }
 
@@ -90,29 +85,37 @@ static bool lies_in(const struct sl_box *a, const struct sl_box *b)
 	return w > 0 && h > 0 && w * h > 0.5f * a->w * a->h;
 }
 
-/* Gives each detection its box. Returns false for one that does not count at all. */
-static bool match(struct sl_detection_measure *m, struct scored *s)
+int sl_detection_take(const struct sl_box *d, struct sl_truth *truth, int n, float iou)
 {
-	struct truth *best = NULL;
-	float best_iou = m->iou;
+	int best = -1;
 	bool ignored = false;
 
-	for (int i = m->first_truth[s->scene]; i < m->first_truth[s->scene + 1]; i++) {
-		struct truth *t = &m->truth[i];
-		float iou = sl_box_iou(&s->d.box, &t->box);
+	for (int i = 0; i < n; i++) {
+		const struct sl_truth *t = &truth[i];
+		float have = sl_box_iou(d, &t->box);
 
 		if (t->ignored) {
-			ignored |= lies_in(&s->d.box, &t->box);
-		} else if (!t->taken && iou >= best_iou) {
-			best_iou = iou;
-			best = t;
+			ignored |= lies_in(d, &t->box);
+		} else if (!t->taken && have >= iou) {
+			iou = have;
+			best = i;
 		}
 	}
-	if (best) {
-		best->taken = true;
-		s->size = size_of(&best->box);
-	}
-	return best || !ignored;
+	if (best < 0)
+		return ignored ? SL_TAKES_IGNORED : SL_TAKES_NONE;
+	truth[best].taken = true;
+	return best;
+}
+
+/* Gives a detection its box. Returns false for one that does not count at all. */
+static bool match(struct sl_detection_measure *m, struct scored *s)
+{
+	int first = m->first_truth[s->scene];
+	int at = sl_detection_take(&s->d.box, m->truth + first, m->first_truth[s->scene + 1] - first, m->iou);
+
+	if (at >= 0)
+		s->size = size_of(&m->truth[first + at].box);
+	return at != SL_TAKES_IGNORED;
 }
 
 struct curve {

@@ -145,10 +145,10 @@ static enum sl_status run_detector(
 }
 
 /* To whole pixels of the frame, inside it, at least 1 x 1. */
-static void round_box(const struct sl_box *box, float scale, int w, int h, int ret[4])
+static void round_box(const struct sl_box *box, int w, int h, int ret[4])
 {
-	int x1 = (int)lroundf(box->x / scale), y1 = (int)lroundf(box->y / scale);
-	int x2 = (int)lroundf((box->x + box->w) / scale), y2 = (int)lroundf((box->y + box->h) / scale);
+	int x1 = (int)lroundf(box->x), y1 = (int)lroundf(box->y);
+	int x2 = (int)lroundf(box->x + box->w), y2 = (int)lroundf(box->y + box->h);
 
 	x1 = SL_MAX(0, SL_MIN(x1, w - 1));
 	y1 = SL_MAX(0, SL_MIN(y1, h - 1));
@@ -169,26 +169,40 @@ static void add_sign(struct sl_seen *seen, const int box[4], float score)
 	memcpy(s->box, box, sizeof s->box);
 }
 
-static enum sl_status detect(struct slot *s, const struct sl_image *im, struct sl_seen *seen, struct sl_err *err)
+/* Detections from min_score on, best first, in pixels of the frame. */
+static enum sl_status find_boxes(struct slot *s, const struct sl_image *im, float min_score, struct sl_detection *ret,
+	int *ret_n, struct sl_err *err)
 {
 	struct fit f = fit_of(s->bundle, im->w, im->h);
-	const struct sl_detect_options o = {s->bundle->det_threshold, SL_DETECT_IOU, f.w, f.h, SL_SIGNS_MAX};
-	struct sl_detection found[SL_SIGNS_MAX];
+	const struct sl_detect_options o = {min_score, SL_DETECT_IOU, f.w, f.h, SL_SIGNS_MAX};
 	struct sl_tensor out;
 	enum sl_status st = run_detector(s, im, &f, &out, err);
 
 	if (st != SL_OK)
 		return st;
 	const int64_t *dim = out.shape.dim;
-	int n = s->bundle->decode == SL_DECODE_CENTER4
-			? sl_detect_center4(out.data, (int)dim[2], (int)dim[3], &o, found)
-			: sl_detect_yolov5(out.data, (int)dim[1], (int)dim[2] - 5, &o, found);
-	for (int i = 0; i < n; i++) {
-		int box[4];
-		round_box(&found[i].box, f.scale, im->w, im->h, box);
-		add_sign(seen, box, found[i].score);
+	*ret_n = s->bundle->decode == SL_DECODE_CENTER4
+			 ? sl_detect_center4(out.data, (int)dim[2], (int)dim[3], &o, ret)
+			 : sl_detect_yolov5(out.data, (int)dim[1], (int)dim[2] - 5, &o, ret);
+	for (int i = 0; i < *ret_n; i++) {
+		struct sl_box *b = &ret[i].box;
+		*b = (struct sl_box){b->x / f.scale, b->y / f.scale, b->w / f.scale, b->h / f.scale};
 	}
 	return SL_OK;
+}
+
+static enum sl_status detect(struct slot *s, const struct sl_image *im, struct sl_seen *seen, struct sl_err *err)
+{
+	struct sl_detection found[SL_SIGNS_MAX];
+	int n = 0;
+	enum sl_status st = find_boxes(s, im, s->bundle->det_threshold, found, &n, err);
+
+	for (int i = 0; i < n && st == SL_OK; i++) {
+		int box[4];
+		round_box(&found[i].box, im->w, im->h, box);
+		add_sign(seen, box, found[i].score);
+	}
+	return st;
 }
 
 static enum sl_status cut_crops(const struct sl_image *im, const char *sha256, struct sl_seen *seen, struct sl_err *err)
@@ -334,6 +348,13 @@ enum sl_status sl_pipeline_classify(struct sl_pipeline *p, struct sl_bundle *b, 
 	if (s == SL_OK)
 		memcpy(ret, candidate[0], sizeof candidate[0]);
 	return s;
+}
+
+enum sl_status sl_pipeline_detect(struct sl_pipeline *p, struct sl_bundle *b, const struct sl_image *im,
+	float min_score, struct sl_detection ret[SL_SIGNS_MAX], int *ret_n, struct sl_err *err)
+{
+	*ret_n = 0;
+	return find_boxes(slot_for(p, b), im, min_score, ret, ret_n, err);
 }
 
 enum sl_status sl_pipeline_infer(struct sl_pipeline *p, struct sl_bundle *b, enum sl_net net,

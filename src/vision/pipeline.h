@@ -9,8 +9,9 @@
  */
 #pragma once
 #include "core/key.h"
-#include "store/reviews.h"
+#include "core/review.h"
 #include "vision/bundle.h"
+#include "vision/detect.h"
 #include "vision/image.h"
 
 enum { SL_CROP_STORED = 64, SL_CROP_QUALITY = 95, SL_SIGNS_MAX = 100 };
@@ -48,6 +49,9 @@ enum sl_status sl_pipeline_run(struct sl_pipeline *p, struct sl_bundle *b, struc
 /* One image of a sign alone (no detection): class candidates. */
 enum sl_status sl_pipeline_classify(struct sl_pipeline *p, struct sl_bundle *b, const struct sl_image *im,
 	struct sl_box roi, struct sl_candidate ret[SL_CANDIDATES], int *ret_n, struct sl_err *err);
+/* The detector alone, from min_score on and best first, to measure the whole curve. */
+enum sl_status sl_pipeline_detect(struct sl_pipeline *p, struct sl_bundle *b, const struct sl_image *im,
+	float min_score, struct sl_detection ret[SL_SIGNS_MAX], int *ret_n, struct sl_err *err);
 /* One of the bundle's nets on numbers as they are, in sessions of its own, so that foreign
  * shapes do not push out those of frames. ret: its outputs, as sl_session_run(). */
 enum sl_net { SL_NET_DETECTOR, SL_NET_CLASSIFIER, SL_NETS };

@@ -59,7 +59,7 @@ static struct sl_source *opened(const char *format, const char *name)
 
 static int code_index(void *arg, const char *code)
 {
-	return strcmp(code, "274-30") == 0 ? 1 : -1;
+	return strcmp(code, "274-30") == 0 ? 1 : strcmp(code, "206") == 0 ? 14 : -1;
 }
 
 static void put_gtsrb(void)
@@ -198,6 +198,11 @@ TEST(source, imagefolder_by_index_and_code)
 	sl_source_free(s);
 	CHECK_STATUS(try_open("imagefolder", "f", &plain, &s), SL_INVALID);
 	CHECK(strstr(err.text, "274-30"));
+	/* A code of digits alone is a code, where codes are known. */
+	put_png("n/206/a.png", 40, 40, 1);
+	CHECK_OK(try_open("imagefolder", "n", &o, &s));
+	CHECK_EQ(s->sample[0].cls, 14);
+	sl_source_free(s);
 }
 
 TEST(source, tt100k_folders_and_negatives)
@@ -292,7 +297,7 @@ TEST(source, coco_yolo_and_aihub_say_the_same)
 		CHECK_NEAR(s->sample[0].box[0].box.y, 20, 1e-4);
 		CHECK_NEAR(s->sample[0].box[0].box.w, 30, 1e-4);
 		CHECK_NEAR(s->sample[0].box[0].box.h, 20, 1e-4);
-		CHECK_EQ(s->sample[0].box[0].cls, i < 2 ? 1 : 0);
+		CHECK_EQ(s->sample[0].box[0].cls, i < 2 ? 1 : SL_CLASS_UNKNOWN);
 		sl_source_free(s);
 	}
 }
