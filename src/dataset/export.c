@@ -14,10 +14,13 @@ const struct sl_export_format sl_export_formats[] = {
 	{NULL, NULL},
 };
 
+enum { CLASSES_MAX = 100000 };
+
 struct work {
 	const char *dir;
 	int64_t rows;
 	json_t *images, *annotations, *classes; /* coco, yolo; classes: code to number */
+	int nclass;
 };
 
 /* ---- files ---- */
@@ -109,14 +112,20 @@ static enum sl_status put_shards(struct work *w, struct sl_artifacts *a, json_t 
 
 /* ---- coco and yolo ---- */
 
-static int class_number(struct work *w, const char *code)
+static int class_number(const struct work *w, const char *code)
 {
-	json_t *v = json_object_get(w->classes, code);
-	if (!v) {
-		v = json_integer((json_int_t)json_object_size(w->classes));
-		json_object_set_new(w->classes, code, v);
-	}
-	return (int)json_integer_value(v);
+	return (int)json_integer_value(json_object_get(w->classes, code));
+}
+
+/* Names by number, without a hole: readers of these formats count, they do not look up. */
+static json_t *class_names(const struct work *w)
+{
+	json_t *names = json_array(), *v;
+	const char *code;
+	for (int i = 0; i < w->nclass; i++)
+		json_array_append_new(names, json_sprintf("%d", i));
+	json_object_foreach(w->classes, code, v) json_array_set_new(names, (size_t)json_integer_value(v), json_string(code));
+	return names;
 }
 
 static enum sl_status box_of(const struct sl_version_row *row, int *w, int *h, double box[4], struct sl_err *err)
@@ -155,10 +164,11 @@ static enum sl_status put_coco(const struct sl_version_row *row, void *arg, stru
 static enum sl_status end_coco(struct work *w, struct sl_err *err)
 {
 	SL_AUTO(sl_buf_done) struct sl_buf text = {0};
-	json_t *categories = json_array(), *v;
-	const char *code;
-	json_object_foreach(w->classes, code, v)
-		json_array_append_new(categories, json_pack("{s:I,s:s}", "id", json_integer_value(v) + 1, "name", code));
+	SL_AUTOJSON json_t *names = class_names(w);
+	json_t *categories = json_array(), *name;
+	size_t i;
+	json_array_foreach(names, i, name)
+		json_array_append_new(categories, json_pack("{s:I,s:O}", "id", (json_int_t)i + 1, "name", name));
 	SL_AUTOJSON json_t *all = json_pack("{s:O,s:O,s:o}", "images", w->images, "annotations", w->annotations, "categories",
 		categories);
 	sl_json_print(all, &text);
@@ -185,19 +195,29 @@ static enum sl_status put_yolo(const struct sl_version_row *row, void *arg, stru
 static enum sl_status end_yolo(struct work *w, struct sl_err *err)
 {
 	SL_AUTO(sl_buf_done) struct sl_buf text = {0};
-	const char *code;
-	json_t *v;
-	json_object_foreach(w->classes, code, v) sl_buf_printf(&text, "%s\n", code);
+	SL_AUTOJSON json_t *names = class_names(w);
+	json_t *name;
+	size_t i;
+	json_array_foreach(names, i, name) sl_buf_printf(&text, "%s\n", json_string_value(name));
 	return write_in(w->dir, ".", "classes", ".txt", text.ptr ? (void *)text.ptr : "", text.len, err);
 }
 
-/* Classes are numbered as in the manifest, which is by index, whatever row comes first. */
+/* A class keeps its index. Where two codes have one index (labels of two taxonomies), the
+ * later one gets a number after all others. */
 static void number_classes(struct work *w, json_t *manifest)
 {
+	json_t *classes = json_object_get(manifest, "classes"), *v;
 	const char *code;
-	json_t *v;
-	json_object_foreach(json_object_get(manifest, "classes"), code, v) if (json_integer_value(json_object_get(v, "index")) >= 0)
-		class_number(w, code);
+	int last = -1;
+	json_object_foreach(classes, code, v) w->nclass =
+		SL_MAX(w->nclass, (int)SL_MIN(json_integer_value(json_object_get(v, "index")), CLASSES_MAX) + 1);
+	json_object_foreach(classes, code, v) /* by index */
+	{
+		int index = (int)SL_MIN(json_integer_value(json_object_get(v, "index")), CLASSES_MAX);
+		if (index >= 0)
+			json_object_set_new(w->classes, code, json_integer(index > last ? index : w->nclass++));
+		last = SL_MAX(last, index);
+	}
 }
 
 enum sl_status sl_export_run(struct sl_artifacts *a, json_t *manifest, const char *format, const char *dir, unsigned deals,

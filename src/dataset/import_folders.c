@@ -60,9 +60,10 @@ enum sl_status sl_read_imagefolder(
 			continue;
 		if (!folder_of(f.file[i].name, folder))
 			return sl_fail(err, SL_INVALID, "%s is in no class folder", f.file[i].name);
-		cls = index_of(folder);
-		if (cls < 0 && o->class_of)
-			cls = o->class_of(o->arg, folder);
+		/* A code may be a number that is no index: 206 is the stop sign. */
+		cls = o->class_of ? o->class_of(o->arg, folder) : -1;
+		if (cls < 0)
+			cls = index_of(folder);
 		if (cls < 0)
 			return sl_fail(
 				err, SL_INVALID, "folder '%s' is neither a class index nor a known code", folder);

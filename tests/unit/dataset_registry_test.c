@@ -238,6 +238,10 @@ TEST(export, every_format_holds_every_row_and_reads_back)
 		struct sl_source_options o = {.class_of = (int (*)(void *, const char *))sl_taxonomy_find, .arg = t};
 		CHECK_OK(sl_source_open(spec, &o, &s, &err));
 		CHECK_EQ(s->n, 30);
+		int orange = 0;
+		for (int k = 0; k < s->n; k++)
+			orange += s->format->scenes ? s->sample[k].box[0].cls == 1 : s->sample[k].cls == 1;
+		CHECK_EQ(orange, 15);
 		sl_source_free(s);
 	}
 	SL_AUTOFREE char *folder = sl_fs_join(sl_test_dir(), "imagefolder");
@@ -281,4 +285,34 @@ TEST(ingest, gold_labels_become_rows_and_twice_makes_no_second_crop)
 	sl_taxonomy_free(t);
 	fixture_close(&f);
 	fixture_close(&g);
+}
+
+TEST(ingest, a_sign_of_unknown_class_becomes_no_label)
+{
+	struct fixture f = fixture_open();
+	SL_AUTO(sl_image_done) struct sl_image im = sl_image_new(40, 40);
+	SL_AUTO(sl_buf_done) struct sl_buf png = {0};
+	SL_AUTOFREE char *spec = sl_asprintf("aihub:%s", sl_test_dir());
+	SL_AUTOFREE char *image = sl_fs_join(sl_test_dir(), "a.png"), *label = sl_fs_join(sl_test_dir(), "a.json");
+	const struct sl_source_options so = {.limit = 0};
+	struct sl_ingest_result r;
+	struct sl_source *s = NULL;
+	struct sl_taxonomy *t;
+	struct sl_err err;
+	int64_t crops = 0;
+	CHECK_OK(sl_png_encode(&im, &png, &err));
+	CHECK_OK(sl_fs_write(image, sl_buf_slice(&png), true, &err));
+	CHECK_OK(sl_fs_write(label,
+		sl_slice_str("{\"annotation\":[{\"class\":\"traffic_sign\",\"box\":[5,5,30,30]}]}"), true, &err));
+	CHECK_OK(sl_taxonomy_parse(sl_slice_str(tiny_taxonomy), &t, &err));
+	CHECK_OK(sl_source_open(spec, &so, &s, &err));
+	const struct sl_ingest o = {.taxonomy = t, .device = "import"};
+	CHECK_OK(sl_ingest_run(&f.st, s, &o, &r, &err));
+	CHECK_EQ(r.unknown, 1);
+	CHECK_EQ(r.crops + r.negatives, 0);
+	CHECK_OK(sl_crops_count(f.st.crops, &crops, &err));
+	CHECK_EQ(crops, 0);
+	sl_source_free(s);
+	sl_taxonomy_free(t);
+	fixture_close(&f);
 }
