@@ -13,7 +13,7 @@
 #include "nn/onnx/onnx.h"
 #include <math.h>
 
-enum { BATCHES = 8, LAYERS = SL_NODE_IN - 1 };
+enum { BATCHES = 8, LAYERS = 64, AT_ONCE = SL_NODE_OUT - 1 }; /* AT_ONCE: a graph has so many outputs beside its own */
 
 SL_DEFINE_FREEP(sl_graph)
 SL_DEFINE_FREEP(sl_model)
@@ -82,18 +82,18 @@ static enum sl_status match_nets(const struct sl_graph *ours, const struct sl_gr
 	return SL_OK;
 }
 
-/* Adds up the outputs of the folded convolutions over some batches. */
-static enum sl_status measure(struct sl_task *t, int workers, const struct sl_graph *theirs, struct match *m,
-	struct sl_err *err)
+/* Adds up the outputs of n folded convolutions over some batches. */
+static enum sl_status measure_some(struct sl_task *t, int workers, const struct sl_graph *theirs, struct layer *layer,
+	int n, struct sl_err *err)
 {
 	SL_AUTO(sl_graph_freep) struct sl_graph *g = sl_graph_clone(theirs);
 	SL_AUTO(sl_model_freep) struct sl_model *model = NULL;
 	SL_AUTO(sl_session_freep) struct sl_session *session = NULL;
 	SL_AUTOFREE float *pixels = NULL;
-	struct sl_tensor in = {.shape = t->input}, out[LAYERS + 1];
+	struct sl_tensor in = {.shape = t->input}, out[AT_ONCE + 1];
 	int first = g->noutput;
-	for (int i = 0; i < m->n; i++)
-		sl_graph_output(g, m->layer[i].theirs->out[0]);
+	for (int i = 0; i < n; i++)
+		sl_graph_output(g, layer[i].theirs->out[0]);
 	enum sl_status s = sl_model_new(g, "dnnl", SL_PRECISION_F32, &model, err);
 	if (s != SL_OK)
 		return s;
@@ -104,8 +104,8 @@ static enum sl_status measure(struct sl_task *t, int workers, const struct sl_gr
 		s = t->batch.fill(t->batch.arg, 0, step, &in, err);
 		if (s == SL_OK)
 			s = sl_session_run(session, &in, out, err);
-		for (int i = 0; i < m->n && s == SL_OK; i++) {
-			struct layer *l = &m->layer[i];
+		for (int i = 0; i < n && s == SL_OK; i++) {
+			struct layer *l = &layer[i];
 			const struct sl_tensor *y = &out[first + i];
 			int64_t c = y->shape.dim[1], each = y->shape.dim[2] * y->shape.dim[3];
 			for (int64_t k = 0; k < y->shape.dim[0] * c; k++)
@@ -117,6 +117,15 @@ static enum sl_status measure(struct sl_task *t, int workers, const struct sl_gr
 			l->n += (double)(y->shape.dim[0] * each);
 		}
 	}
+	return s;
+}
+
+static enum sl_status measure(struct sl_task *t, int workers, const struct sl_graph *theirs, struct match *m,
+	struct sl_err *err)
+{
+	enum sl_status s = SL_OK;
+	for (int i = 0; i < m->n && s == SL_OK; i += AT_ONCE)
+		s = measure_some(t, workers, theirs, &m->layer[i], SL_MIN(m->n - i, AT_ONCE), err);
 	return s;
 }
 

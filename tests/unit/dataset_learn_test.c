@@ -202,6 +202,27 @@ TEST(learn, detector_runs_and_resumes)
 	check_same_file(whole, parts);
 }
 
+/* Bug: nets of more convolutions than a graph has outputs could not be gone on from. */
+TEST(learn, goes_on_from_a_finished_net_of_either_kind)
+{
+	for (int detector = 0; detector < 2; detector++) {
+		SL_AUTOFREE char *data = detector ? scenes() : crops(), *first = path_of("first.onnx"), *next = path_of("next.onnx");
+		struct watch w = {0};
+		struct sl_learn_options o = options(detector, data, first, &w);
+		json_t *info = NULL;
+
+		o.batch = 4;
+		o.workers = 1;
+		o.steps = 3;
+		CHECK_OK(sl_learn_run(&o, &info, &err));
+		json_decref(info);
+		o.from = first;
+		o.out = next;
+		CHECK_OK(sl_learn_run(&o, &info, &err));
+		json_decref(info);
+	}
+}
+
 TEST(learn, wrong_use_is_said)
 {
 	SL_AUTOFREE char *data = crops(), *out = path_of("c.onnx");
