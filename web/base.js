@@ -36,10 +36,12 @@ export class ApiError extends Error {
   }
 }
 
-/** A JSON request; throws ApiError. body: object (sent as JSON) or Blob. */
+/** A JSON request; throws ApiError. body: object (sent as JSON), form or Blob. */
 export async function api(method, path, body) {
   const init = { method, headers: { Accept: 'application/json' } };
-  if (body instanceof Blob) {
+  if (body instanceof FormData) {
+    init.body = body;
+  } else if (body instanceof Blob) {
     init.body = body;
     init.headers['Content-Type'] = body.type || 'image/jpeg';
   } else if (body !== undefined) {

@@ -181,6 +181,13 @@ async function nameModels(models) {
   }
 }
 
+async function compare(digest) {
+  const job = await api('POST', '/v1/jobs', { kind: 'evaluate', bundle: digest, dataset: 'latest', by: who() });
+  toast(t('job.started', { id: job.id }));
+  openJob = job.id;
+  await listJobs();
+}
+
 async function listModels() {
   const [list, log] = await Promise.all([api('GET', '/v1/models'), api('GET', '/v1/models/log')]);
   const gates = new Map(jobs.filter((j) => j.bundle).map((j) => [j.bundle, j]));
@@ -193,7 +200,7 @@ async function listModels() {
     return el('tr', { className: live ? 'on' : '' },
       el('td', {}, el('b', { textContent: m.name || names.get(m.digest) || brief(m.digest) }), el('small', { textContent: brief(m.digest) }), live ? el('span', { className: 'pill ok', textContent: t('model.live') }) : m.digest === list.candidate ? el('span', { className: 'pill', textContent: t('model.candidate') }) : null),
       el('td', { className: 'small', textContent: job?.verdict ? `${t(job.passed ? 'gate.passed' : 'gate.refused')} ${gateText(job.evaluation, '')}` : '' }),
-      el('td', { className: 'acts' }, live ? null : button(t('model.promote'), () => promote(m.digest))));
+      el('td', { className: 'acts' }, ...(live ? [] : [button(t('model.compare'), () => compare(m.digest)), button(t('model.promote'), () => promote(m.digest))])));
   }) : [none(3, t('model.none'))]));
   $('#log').replaceChildren(...[...log.log].reverse().slice(0, 12).map((e) =>
     el('li', {}, el('time', { textContent: when(e.time) }), el('b', { textContent: t(`alias.${e.action ?? 'publish'}`) }), el('code', { textContent: brief(e.digest) }), el('span', { className: 'dim', textContent: [e.by, e.forced ? t('alias.forced') : '', e.note].filter(Boolean).join(' · ') }))));
@@ -251,6 +258,19 @@ $('#train').addEventListener('submit', (e) => {
     toast(t('job.started', { id: job.id }));
     openJob = job.id;
     await listJobs();
+  });
+});
+$('#own').addEventListener('submit', (e) => {
+  e.preventDefault();
+  act(e.submitter, async () => {
+    const file = $('#model-file').files[0];
+    const form = new FormData();
+    form.append($('#part').value, file);
+    if ($('#part').value !== 'bundle') form.append('name', file.name.replace(/\.onnx$/, '').slice(0, 60));
+    const stored = await api('POST', '/v1/models', form);
+    toast(t('own.done', { digest: brief(stored.digest) }));
+    e.target.reset();
+    await listModels();
   });
 });
 $('#rollback').addEventListener('click', (e) => act(e.currentTarget, async () => {

@@ -8,7 +8,7 @@ import time
 import pytest
 import requests
 
-from conftest import ROOT
+from conftest import BUNDLE, ROOT
 
 CHROMIUM, DRIVER = shutil.which('chromium'), shutil.which('chromedriver')
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason='no chromium and chromedriver: apt-get install chromium-driver')
@@ -226,6 +226,26 @@ def test_expert_makes_a_version_and_sees_it(server, browser):
     b.find('#versions .acts button').click()
     b.wait("return document.querySelectorAll('#version .barlist li').length > 0", 'its classes')
     assert b.log() == []
+
+
+def test_expert_sends_a_model(start_server, browser):
+    server = start_server()
+    before = server.get('/v1/models').json()['live']
+    b = browser()
+    b.open(server.url + '/expert')
+    b.wait("return document.querySelector('#log li')", 'the log of models')
+    b.find('#part option[value="bundle"]').click()
+    other = server.data / 'other.bundle'
+    other.write_bytes(BUNDLE.read_bytes())
+    b.find('#model-file').send_keys(str(other))
+    b.find('#own button').click()
+    b.wait("return document.querySelector('.toast')?.textContent.startsWith('Stored as')", 'the answer')
+    assert server.get('/v1/models').json()['live'] == before
+    (server.data / 'no.onnx').write_bytes(b'no model')
+    b.find('#part option[value="classifier"]').click()
+    b.find('#model-file').send_keys(str(server.data / 'no.onnx'))
+    b.find('#own button').click()
+    b.wait("return document.querySelector('.toast.bad')", 'the refusal')
 
 
 @pytest.mark.parametrize('path', ['/', '/label', '/expert'])
