@@ -13,7 +13,7 @@
 #pragma once
 #include "base/json.h"
 
-enum { SL_JOB_ID = 16, SL_JOBS_KEPT = 1000 };
+enum { SL_JOB_ID = 16, SL_JOBS_KEPT = 200 };
 
 struct sl_jobs;
 
@@ -34,7 +34,7 @@ enum sl_status sl_jobs_resume(struct sl_jobs *j, const char *id, json_t **ret, s
 
 /* For the one runner. CLOSED at the end. The job's state is "running" now. */
 enum sl_status sl_jobs_next(struct sl_jobs *j, char ret_id[SL_JOB_ID], json_t **ret);
-/* Sets members (taken; null removes one) and stores the job if `durable`. */
+/* Sets members (taken) and stores the job if `durable`. */
 void sl_jobs_update(struct sl_jobs *j, const char *id, json_t *members, bool durable);
 /* True when it is to stop: cancelled, or closing. */
 bool sl_jobs_must_stop(struct sl_jobs *j, const char *id);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "dataset/registry.h"
 #include <stdio.h>
+#include <unistd.h>
 
 enum { CALIBRATION_ROWS = 500, CALIBRATION_WRONG = 5 };
 
@@ -146,6 +147,16 @@ static enum sl_status judge(struct sl_learning *l, const char *id, json_t *job, 
 	return answer ? SL_OK : s;
 }
 
+/* The candidate is stored: what it was made from need not stay with each job. */
+static void tidy(struct sl_learning *l, const char *id)
+{
+	static const char *const names[] = {"base.bundle", "base.onnx", "classifier.onnx", "taxonomy.json"};
+	for (size_t i = 0; i < SL_COUNT(names); i++) {
+		SL_AUTOFREE char *path = sl_jobs_path(l->jobs, id, names[i]);
+		unlink(path);
+	}
+}
+
 static enum sl_status train(struct sl_learning *l, const char *id, json_t *job, struct sl_err *err)
 {
 	SL_AUTOJSON json_t *manifest = NULL;
@@ -160,6 +171,8 @@ static enum sl_status train(struct sl_learning *l, const char *id, json_t *job, 
 	s = wrap(l, id, version, digest, err);
 	if (s == SL_OK)
 		s = set_candidate(l, job, digest, err);
+	if (s == SL_OK)
+		tidy(l, id);
 	return s == SL_OK ? judge(l, id, job, digest, version, err) : s;
 }
 

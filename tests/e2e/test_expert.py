@@ -2,6 +2,8 @@
 """What an expert does by commands: versions, export and import, models, by a running server and beside it."""
 import json
 
+import requests
+
 from conftest import ROOT, fsck, run, wait_until
 
 
@@ -80,3 +82,42 @@ def test_models_by_command(start_server, demo_frames, tmp_path):
     assert server.stop() == 0
     p = run('model', 'log', '--to', server.url, ok=(3,))
     assert server.url in p.stderr
+
+
+def test_a_job_trains_judges_and_publishes(start_server, demo_frames):
+    server = start_server('--gate-rows', 1, '--dataset-holdout', 0.4)
+    learn_something(server, demo_frames)
+    before = server.get('/v1/status').json()['bundle']['digest']
+    job = server.post('/model/training', {}, code=202).json()
+
+    def ended(job_id):
+        j = server.get(f'/v1/jobs/{job_id}').json()
+        return j if j['state'] not in ('waiting', 'running') else None
+
+    trained = wait_until(lambda: ended(job['id']), 300, 'the training')
+    assert trained['state'] == 'done' and not trained['published'], trained
+    assert trained['evaluation']['candidate'] == trained['bundle'] and trained['evaluation']['live'] == before
+    models = server.get('/v1/models').json()
+    assert models['candidate'] == trained['bundle'] and models['live'] == before
+
+    job = server.post('/v1/jobs', {'kind': 'publish', 'by': 'expert1', 'force': True}, code=202).json()
+    published = wait_until(lambda: ended(job['id']), 60, 'the publishing')
+    assert published['state'] == 'done' and published['published'], published
+    wait_until(lambda: server.frame(demo_frames[0])['bundle'] == trained['bundle'], 30, 'the swap')
+    entry = server.get('/v1/models/log').json()['log'][-1]
+    assert entry['by'] == 'expert1' and entry['digest'] == trained['bundle']
+
+
+def test_a_job_that_was_killed_goes_on(start_server, demo_frames):
+    server = start_server()
+    learn_something(server, demo_frames[:20])
+    server.post('/v1/datasets', {}, code=201)
+    job = server.post('/v1/jobs', {'kind': 'train', 'options': {'steps': 100000}}, code=202).json()
+    wait_until(lambda: server.get(f'/v1/jobs/{job["id"]}').json().get('progress', {}).get('step', 0) > 0, 60, 'a step')
+    server.kill()
+    server.start()
+    assert server.get(f'/v1/jobs/{job["id"]}').json()['state'] == 'interrupted'
+    server.post(f'/v1/jobs/{job["id"]}/resume', code=202)
+    wait_until(lambda: server.get(f'/v1/jobs/{job["id"]}').json().get('stage') == 'train', 60, 'training')
+    assert requests.delete(f'{server.url}/v1/jobs/{job["id"]}', timeout=60).status_code == 200
+    wait_until(lambda: server.get(f'/v1/jobs/{job["id"]}').json()['state'] == 'cancelled', 60, 'the end')
