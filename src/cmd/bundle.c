@@ -13,23 +13,29 @@ static const struct sl_usage usage = {
 	.name = "bundle",
 	.synopsis =
 		"bundle make --detector FILE.onnx --classifier FILE.onnx --taxonomy FILE.json --name NAME --out FILE | "
-		"bundle show FILE [--json]",
-	.text = "joins a detector and a classifier to the one file that serves, or shows what is in it",
+		"bundle show FILE [--json] | bundle unpack FILE DIR",
+	.text = "joins a detector and a classifier to the one file that serves, shows what is in it, or takes it apart",
 	.more = "What 'signloop train' wrote beside a net (FILE.onnx.json: temperature, threshold) is taken from there; an "
-		"option wins over it. Nets from elsewhere need their own --decode, --mean, --scale, --size and --normalize. The "
-		"bundle is opened and run on a test frame before it is written.",
+		"option wins over it. Nets from elsewhere need their own --decode, --mean, --scale, --size and --normalize, or "
+		"--classifier-mean and --classifier-scale: in 0..255, so PyTorch's (0.485, 0.229) is 123.675 and 58.395. The "
+		"bundle is opened and run on a test frame before it is written.\n\n"
+		"unpack writes bundle.json, detector.onnx, classifier.onnx, taxonomy.json and, if there is one, card.md into DIR.",
 	.examples =
 		"signloop bundle make --detector detector.onnx --classifier classifier.onnx --taxonomy taxonomy/de.json "
 		"--name de-1 --card card.md --out de-1.bundle\n"
 		"signloop bundle make --detector yolov5s.onnx --decode yolov5 --mean 0 --scale 255 --classifier signs.onnx "
 		"--taxonomy taxonomy/de.json --name mine --thresholds 0.9,206=0.97 --out mine.bundle\n"
-		"signloop bundle show de-1.bundle --json",
+		"signloop bundle make --detector detector.onnx --classifier resnet.onnx --size 224 --classifier-mean "
+		"123.675,116.28,103.53 --classifier-scale 58.395,57.12,57.375 --taxonomy taxonomy/de.json --name r --out r.bundle\n"
+		"signloop bundle show de-1.bundle --json\n"
+		"signloop bundle unpack de-1.bundle parts",
 	.words_min = 1,
-	.words_max = 2,
+	.words_max = 3,
 };
 
 struct flags {
 	const char *detector, *classifier, *taxonomy, *name, *out, *card, *thresholds, *created, *decode, *normalize;
+	const char *cls_mean, *cls_scale;
 	double mean, scale, threshold, context, temperature;
 	int64_t stride, max_side, size;
 	bool json;
@@ -90,6 +96,51 @@ static enum sl_status parse_thresholds(const char *text, json_t *ret, struct sl_
 	return SL_OK;
 }
 
+/* "V" or "R,G,B" as JSON; NULL: it is neither. */
+static json_t *parse_channels(const char *text)
+{
+	SL_AUTOJSON json_t *list = json_array();
+
+	for (const char *at = text; at; at = *at ? at + 1 : NULL) {
+		char *end;
+		double v = strtod(at, &end);
+
+		if (end == at || (*end && *end != ','))
+			return NULL;
+		json_array_append_new(list, json_real(v));
+		at = end;
+	}
+	if (json_array_size(list) == 1)
+		return json_incref(json_array_get(list, 0));
+	return json_array_size(list) == 3 ? SL_TAKE(list) : NULL;
+}
+
+/* Numbers of the channels mean that they are what is wanted; without one of them it is 0, or 255. */
+static enum sl_status set_channels(const struct flags *f, json_t *classifier, struct sl_err *err)
+{
+	static const char how[] = "mean_scale";
+	bool wanted = f->normalize && strcmp(f->normalize, how) == 0;
+
+	if (!f->cls_mean && !f->cls_scale && !wanted)
+		return SL_OK;
+	if (f->normalize && !wanted)
+		return sl_fail(err, SL_USAGE,
+			"bundle: --normalize %s has no numbers; --classifier-mean and --classifier-scale go with %s",
+			f->normalize, how);
+	json_t *mean = parse_channels(f->cls_mean ? f->cls_mean : "0");
+	json_t *scale = parse_channels(f->cls_scale ? f->cls_scale : "255");
+
+	json_object_set_new(classifier, "normalize", json_string(how));
+	if (mean)
+		json_object_set_new(classifier, "mean", mean);
+	if (scale)
+		json_object_set_new(classifier, "scale", scale);
+	return mean && scale
+		       ? SL_OK
+		       : sl_fail(err, SL_USAGE, "bundle: %s is '%s'; a number, or three as R,G,B, are wanted",
+				 mean ? "--classifier-scale" : "--classifier-mean", mean ? f->cls_scale : f->cls_mean);
+}
+
 /* Options that were not given are NAN or 0 and fall back to the trainer's file, then to our own nets' numbers. */
 static double pick(double given, json_t *beside, const char *name, double otherwise)
 {
@@ -122,7 +173,9 @@ static enum sl_status make_info(const struct flags *f, json_t **ret, struct sl_e
 		(json_int_t)f->size, "normalize", f->normalize ? f->normalize : "standardize", "context",
 		pick(f->context, NULL, "context", 1.15), "temperature", pick(f->temperature, cls, "temperature", 1),
 		"thresholds", thresholds);
-	return *ret ? SL_OK : sl_fail(err, SL_INVALID, "bundle: an option is no valid UTF-8");
+	if (!*ret)
+		return sl_fail(err, SL_INVALID, "bundle: an option is no valid UTF-8");
+	return set_channels(f, json_object_get(*ret, "classifier"), err);
 }
 
 static enum sl_status selftest(struct sl_slice file, struct sl_bundle **ret, struct sl_err *err)
@@ -267,6 +320,37 @@ static enum sl_status show(const char *path, bool json, struct sl_err *err)
 	return s;
 }
 
+static enum sl_status unpack(const char *path, const char *dir, struct sl_err *err)
+{
+	SL_AUTO(sl_buf_done) struct sl_buf file = {0};
+	SL_AUTO(sl_buf_done) struct sl_buf info = {0};
+	struct sl_bundle_parts p = {0};
+	enum sl_status s = sl_fs_read(path, &file, err);
+
+	if (s == SL_OK)
+		s = sl_bundle_read(sl_buf_slice(&file), &p, err);
+	if (s != SL_OK)
+		return s == SL_NOT_FOUND ? (err->status = SL_USAGE) : sl_prefix(err, s, "%s", path);
+	sl_json_print(p.info, &info);
+	json_decref(p.info);
+	const struct {
+		const char *name;
+		struct sl_slice bytes;
+	} part[] = {{"bundle.json", sl_buf_slice(&info)}, {"detector.onnx", p.detector},
+		{"classifier.onnx", p.classifier}, {"taxonomy.json", p.taxonomy}, {"card.md", p.card}};
+	s = sl_fs_mkdirs(dir, err);
+	for (size_t i = 0; i < SL_COUNT(part) && s == SL_OK; i++) {
+		SL_AUTOFREE char *to = sl_fs_join(dir, part[i].name);
+
+		if (!part[i].bytes.len)
+			continue;
+		s = sl_fs_write(to, part[i].bytes, false, err);
+		if (s == SL_EXISTS)
+			s = sl_fail(err, SL_USAGE, "bundle: %s is there already; unpack writes over nothing", to);
+	}
+	return s;
+}
+
 static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct sl_err *err)
 {
 	const double none = __builtin_nan("");
@@ -304,8 +388,12 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 		{"max-side", SL_OPT_INT, "PX", "longer frames are shrunk before detection (default 2048)", &f.max_side,
 			64, 8192},
 		{"size", SL_OPT_INT, "PX", "the classifier's input side (default 48)", &f.size, 8, 512},
-		{"normalize", SL_OPT_STR, "HOW", "the classifier's input: standardize (default) or unit", &f.normalize,
-			0, 0},
+		{"normalize", SL_OPT_STR, "HOW",
+			"the classifier's input: standardize (default), unit (0..1), or mean_scale", &f.normalize, 0,
+			0},
+		{"classifier-mean", SL_OPT_STR, "V|R,G,B",
+			"classifier input: (value - mean) / scale, of all channels or of each (0)", &f.cls_mean, 0, 0},
+		{"classifier-scale", SL_OPT_STR, "V|R,G,B", "see --classifier-mean (255)", &f.cls_scale, 0, 0},
 		{"context", SL_OPT_NUM, "K", "the classifier sees K x the box's sides (default 1.15)", &f.context, 0.5,
 			3},
 		{"temperature", SL_OPT_NUM, "T", "calibration of the confidences (default: of FILE.onnx.json, else 1)",
@@ -321,8 +409,11 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 		return make(&f, err);
 	if (strcmp(w.word[0], "show") == 0 && w.n == 2)
 		return show(w.word[1], f.json, err);
-	return sl_fail(
-		err, SL_USAGE, "bundle: say 'bundle make ...' or 'bundle show FILE'; see 'signloop bundle --help'");
+	if (strcmp(w.word[0], "unpack") == 0 && w.n == 3)
+		return unpack(w.word[1], w.word[2], err);
+	return sl_fail(err, SL_USAGE,
+		"bundle: say 'bundle make ...', 'bundle show FILE' or 'bundle unpack FILE DIR'; see 'signloop bundle "
+		"--help'");
 }
 
 const struct sl_command sl_cmd_bundle = {&usage, run};

@@ -83,8 +83,10 @@ static void use_bundle(struct subject *s, int threads)
 	s->o.standardise = b->cls_normalize == SL_NORMALIZE_STANDARDIZE;
 	s->o.yolov5 = b->decode == SL_DECODE_YOLOV5;
 	s->o.stride = b->stride;
-	s->o.mean = s->kind == DETECTOR ? b->det_mean : b->cls_normalize == SL_NORMALIZE_UNIT ? 0 : b->cls_mean;
-	s->o.scale = s->kind == DETECTOR ? b->det_scale : b->cls_normalize == SL_NORMALIZE_UNIT ? 255 : b->cls_scale;
+	for (int c = 0; c < 3; c++) {
+		s->o.mean[c] = s->kind == DETECTOR ? b->det_mean : b->cls_mean[c];
+		s->o.scale[c] = s->kind == DETECTOR ? b->det_scale : b->cls_scale[c];
+	}
 }
 
 /* The calibration that `signloop train` fitted, when its JSON lies beside the net. */
@@ -161,8 +163,10 @@ static enum sl_status open_subject(const struct flags *f, const char *kind, stru
 	s->o.threads = (int)f->workers;
 	s->temperature = temperature_beside(f->model);
 	s->o.yolov5 = c.decode == 1;
-	if (s->o.yolov5)
-		s->o.mean = 0, s->o.scale = 255;
+	for (int i = 0; i < 3 && s->o.yolov5; i++) {
+		s->o.mean[i] = 0;
+		s->o.scale[i] = 255;
+	}
 	st = sl_model_load(sl_buf_slice(&file), "dnnl", (enum sl_precision)c.precision, &s->own, err);
 	s->net = s->own;
 	return st == SL_OK ? st : sl_prefix(err, st, "%s", f->model);

@@ -29,12 +29,14 @@ void sl_part_of(const struct sl_source *s, enum sl_part part, uint64_t split_see
 
 struct sl_measure_options sl_measure_defaults(bool detector)
 {
+	float mean = detector ? 127.5f : 0, scale = detector ? 64 : 1;
+
 	return (struct sl_measure_options){.threads = 1,
 		.side = 48,
 		.context = 1.15f,
 		.standardise = true,
-		.mean = detector ? 127.5f : 0,
-		.scale = detector ? 64 : 1,
+		.mean = {mean, mean, mean},
+		.scale = {scale, scale, scale},
 		.stride = 32};
 }
 
@@ -140,7 +142,7 @@ static enum sl_status run_crops(struct work *w, struct sl_session *session, int 
 		if (o->standardise)
 			sl_input_sign(&crop, data + i * each);
 		else
-			sl_input_scene(&crop, o->side, o->side, o->mean, o->scale, data + i * each);
+			sl_input_planes(&crop, o->side, o->side, o->mean, o->scale, data + i * each);
 	}
 	enum sl_status st = sl_session_run(session, &in, out, err);
 	if (st != SL_OK)
@@ -200,7 +202,7 @@ static enum sl_status run_scene(struct work *w, struct sl_session *session, int 
 	SL_AUTOFREE float *data = sl_aligned((size_t)3 * iw * ih * sizeof *data);
 	struct sl_tensor in = {data, {4, {1, 3, ih, iw}}}, out[SL_NODE_IN];
 
-	sl_input_scene(im, iw, ih, w->o->mean, w->o->scale, data);
+	sl_input_planes(im, iw, ih, w->o->mean, w->o->scale, data);
 	enum sl_status st = sl_session_run(session, &in, out, err);
 	return st == SL_OK ? decode(w, &out[0], im, iw, ih, w->detection + (size_t)first * SL_DETECT_MOST,
 				     &w->found[first], err)

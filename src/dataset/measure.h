@@ -21,8 +21,8 @@ struct sl_measure_options {
 	/* classifier: crop of `context` x ROI, side x side */
 	int side;
 	float context;
-	bool standardise;  /* else (v - mean) / scale */
-	float mean, scale; /* detector: always */
+	bool standardise;        /* else (v - mean) / scale */
+	float mean[3], scale[3]; /* red, green, blue; detector: always */
 	/* detector */
 	bool yolov5;       /* else centre-4 */
 	int stride;        /* input sides are padded to its multiples */

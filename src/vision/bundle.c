@@ -58,8 +58,10 @@ static enum sl_status take_info(struct sl_bundle *b, json_t *info, struct sl_err
 	b->det_threshold = (float)i.det_threshold;
 	b->cls_size = i.cls_size;
 	b->cls_normalize = i.cls_normalize;
-	b->cls_mean = (float)i.cls_mean;
-	b->cls_scale = (float)i.cls_scale;
+	for (int c = 0; c < 3; c++) {
+		b->cls_mean[c] = (float)i.cls_mean[c];
+		b->cls_scale[c] = (float)i.cls_scale[c];
+	}
 	b->cls_context = (float)i.cls_context;
 	b->temperature = (float)i.temperature;
 	b->accept = sl_calloc(b->taxonomy->n, sizeof *b->accept);

@@ -6,7 +6,7 @@
  * taxonomy.json, and card.md if there is one. bundle.json (docs/formats.md):
  * {"v":1,"name","created","detector":{"decode":"center4"|"yolov5","stride":32,
  *  "mean":127.5,"scale":64,"threshold","max_side"},"classifier":{"size":48,
- *  "normalize":"standardize"|"unit"|"mean_scale","context":1.15,"temperature"},
+ *  "normalize":"standardize"|"unit"|"mean_scale","mean","scale","context":1.15,"temperature"},
  *  "thresholds":{"default":0.9,"by_class":{"CODE":0.95}},"parts":{FILE:sha256}}
  *
  * sl_bundle is read-only after opening and counted: a request pins one for its length
@@ -30,7 +30,8 @@ struct sl_bundle {
 	float det_mean, det_scale, det_threshold;
 	int cls_size;
 	enum sl_normalize cls_normalize;
-	float cls_mean, cls_scale, cls_context, temperature;
+	float cls_mean[3], cls_scale[3]; /* red, green, blue; not for standardize */
+	float cls_context, temperature;
 	float *accept;                 /* per class: confidence from which a sign is accepted */
 	char *card;                    /* Markdown; NULL when none */
 	_Atomic int refs;

@@ -23,6 +23,33 @@ static enum sl_status number(
 	return s ? s : in_range(where, name, *ret, lo, hi, err);
 }
 
+/* One number for all channels, or a list of three. */
+static enum sl_status channels(
+	json_t *o, const char *where, const char *name, double lo, double hi, double ret[3], struct sl_err *err)
+{
+	json_t *list = json_object_get(o, name);
+	enum sl_status s;
+
+	if (!json_is_array(list)) {
+		s = number(o, where, name, lo, hi, ret, err);
+		ret[1] = ret[2] = ret[0];
+		return s;
+	}
+	if (json_array_size(list) != 3)
+		return sl_fail(err, SL_INVALID, "%s: \"%s\" must be a number or [red, green, blue]", where, name);
+	for (int c = 0; c < 3; c++) {
+		json_t *v = json_array_get(list, c);
+
+		if (!json_is_number(v))
+			return sl_fail(
+				err, SL_INVALID, "%s: \"%s\" must be a number or [red, green, blue]", where, name);
+		ret[c] = json_number_value(v);
+		if ((s = in_range(where, name, ret[c], lo, hi, err)))
+			return s;
+	}
+	return SL_OK;
+}
+
 static enum sl_status whole(
 	json_t *o, const char *where, const char *name, int lo, int hi, int *ret, struct sl_err *err)
 {
@@ -80,13 +107,15 @@ static enum sl_status read_classifier(json_t *o, struct sl_bundle_info *b, struc
 		(s = number(o, where, "temperature", 0.01, 100, &b->temperature, err)))
 		return s;
 	b->cls_normalize = normalize;
-	b->cls_mean = 0;
-	b->cls_scale = normalize == SL_NORMALIZE_UNIT ? 255 : 8; /* standardize: added to the deviation */
+	for (int c = 0; c < 3; c++) {
+		b->cls_mean[c] = 0;
+		b->cls_scale[c] = 255;
+	}
 	if (normalize != SL_NORMALIZE_MEAN_SCALE)
 		return SL_OK;
-	if ((s = number(o, where, "mean", -1000, 1000, &b->cls_mean, err)))
+	if ((s = channels(o, where, "mean", -1000, 1000, b->cls_mean, err)))
 		return s;
-	return number(o, where, "scale", 1e-3, 1e4, &b->cls_scale, err);
+	return channels(o, where, "scale", 1e-3, 1e4, b->cls_scale, err);
 }
 
 /* Above 1 no confidence passes: everything of that class goes to people. */
@@ -118,7 +147,8 @@ enum sl_status sl_bundle_info_parse(json_t *info, struct sl_bundle_info *ret, st
 	enum sl_status s;
 
 	*ret = (struct sl_bundle_info){.created = ""};
-	if ((s = sl_json_version(info, where, FORMAT, err)) || (s = sl_json_str(info, where, "name", &ret->name, err)) ||
+	if ((s = sl_json_version(info, where, FORMAT, err)) ||
+		(s = sl_json_str(info, where, "name", &ret->name, err)) ||
 		(s = sl_json_opt_str(info, where, "created", &ret->created, err)))
 		return s;
 	if (!*ret->name || strlen(ret->name) >= sizeof(((struct sl_bundle *)0)->name))

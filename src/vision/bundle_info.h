@@ -20,7 +20,7 @@ struct sl_bundle_info {
 	double det_mean, det_scale, det_threshold;
 	int cls_size;
 	enum sl_normalize cls_normalize;
-	double cls_mean, cls_scale, cls_context, temperature;
+	double cls_mean[3], cls_scale[3], cls_context, temperature;
 	double accept; /* default threshold */
 	json_t *by_class; /* borrowed; code to threshold; NULL when none */
 };

@@ -50,7 +50,7 @@ void sl_classify_input(const struct sl_bundle *b, const struct sl_image *cut, fl
 	if (b->cls_normalize == SL_NORMALIZE_STANDARDIZE)
 		sl_input_sign(cut, ret);
 	else
-		sl_input_scene(cut, cut->w, cut->h, b->cls_mean, b->cls_scale, ret);
+		sl_input_planes(cut, cut->w, cut->h, b->cls_mean, b->cls_scale, ret);
 }
 
 void sl_classify_store(

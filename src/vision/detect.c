@@ -147,29 +147,36 @@ int sl_detect_yolov5(const float *out, int n, int classes, const struct sl_detec
 						      out[0] + out[2] / 2, out[1] + out[3] / 2, o))
 			keep_best(ret, &kept, o->most, &d);
 	}
-	return sl_detect_nms(ret, kept, o->iou, true);
+	return sl_detect_nms(ret, kept, o->iou, false); /* a sign that two classes claim is one sign */
 }
 
-static void planes(const uint8_t *px, int n, size_t plane, float add, float mul, float *ret)
+static void planes(const uint8_t *px, int n, size_t plane, const float add[3], const float mul[3], float *ret)
 {
 	float *r = ret, *g = ret + plane, *b = ret + 2 * plane;
 
 	for (int i = 0; i < n; i++, px += 3) {
-		r[i] = px[0] * mul + add;
-		g[i] = px[1] * mul + add;
-		b[i] = px[2] * mul + add;
+		r[i] = px[0] * mul[0] + add[0];
+		g[i] = px[1] * mul[1] + add[1];
+		b[i] = px[2] * mul[2] + add[2];
 	}
 }
 
 void sl_input_scene(const struct sl_image *im, int w, int h, float mean, float scale, float *ret)
 {
+	sl_input_planes(im, w, h, (float[]){mean, mean, mean}, (float[]){scale, scale, scale}, ret);
+}
+
+void sl_input_planes(const struct sl_image *im, int w, int h, const float mean[3], const float scale[3], float *ret)
+{
+	const float add[3] = {-mean[0] / scale[0], -mean[1] / scale[1], -mean[2] / scale[2]};
+	const float mul[3] = {1 / scale[0], 1 / scale[1], 1 / scale[2]};
 	size_t plane = (size_t)w * h;
 
 	SL_ASSERT(w >= im->w && h >= im->h);
 	for (int y = 0; y < im->h; y++) {
 		float *row = ret + (size_t)y * w;
 
-		planes(im->px + (size_t)y * im->w * 3, im->w, plane, -mean / scale, 1 / scale, row);
+		planes(im->px + (size_t)y * im->w * 3, im->w, plane, add, mul, row);
 		for (int c = 0; c < 3; c++)
 			memset(row + c * plane + im->w, 0, (w - im->w) * sizeof *row);
 	}
@@ -189,5 +196,7 @@ void sl_input_sign(const struct sl_image *im, float *ret)
 	double mean = (double)sum / (3 * n), variance = (double)squares / (3 * n) - mean * mean;
 	float scale = (float)(sqrt(variance > 0 ? variance : 0) + 8);
 
-	planes(im->px, n, n, (float)(-mean / scale), 1 / scale, ret);
+	float add = (float)(-mean / scale), mul = 1 / scale;
+
+	planes(im->px, n, n, (float[]){add, add, add}, (float[]){mul, mul, mul}, ret);
 }

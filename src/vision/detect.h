@@ -39,5 +39,8 @@ int sl_detect_yolov5(const float *out, int n, int classes, const struct sl_detec
 /* Image to planes for the detector: (v - mean) / scale, red first, right and bottom padded with
  * 0 to w x h (multiples of the net's stride). ret: 3*w*h values. */
 void sl_input_scene(const struct sl_image *im, int w, int h, float mean, float scale, float *ret);
+/* The same with numbers of each channel: red, green, blue. */
+void sl_input_planes(
+	const struct sl_image *im, int w, int h, const float mean[3], const float scale[3], float *ret);
 /* Image to planes for the classifier: (v - m) / (s + 8), m and s over all pixels and channels. */
 void sl_input_sign(const struct sl_image *im, float *ret);

@@ -184,6 +184,32 @@ TEST(bundle, opens_with_its_numbers_and_is_counted)
 	sl_bundle_unref(NULL);
 }
 
+TEST(bundle, numbers_of_each_channel_or_one_for_all)
+{
+	static const char *const bad[] = {"[1,2]", "[1,2,3,4]", "[1,\"2\",3]", "\"1\"", "[1,2,5000]"};
+	json_t *info = tiny_info("x"), *classifier = json_object_get(info, "classifier");
+	struct sl_err err;
+
+	set(info, "classifier", "normalize", json_string("mean_scale"));
+	set(info, "classifier", "mean", json_pack("[f,i,i]", 123.5, 116, 104));
+	set(info, "classifier", "scale", json_integer(58));
+	struct sl_bundle *b = tiny_bundle_of(json_incref(info));
+	CHECK_NEAR(b->cls_mean[0], 123.5, 0);
+	CHECK_NEAR(b->cls_mean[2], 104, 0);
+	for (int c = 0; c < 3; c++)
+		CHECK_NEAR(b->cls_scale[c], 58, 0);
+	sl_bundle_unref(b);
+	for (size_t i = 0; i < SL_COUNT(bad); i++) {
+		SL_AUTO(sl_buf_done) struct sl_buf a = {0};
+		const struct sl_bundle_parts p = parts(info);
+
+		json_object_set_new(classifier, "mean", json_loads(bad[i], JSON_DECODE_ANY, NULL));
+		CHECK_STATUS(sl_bundle_write(&p, &a, &err), SL_INVALID);
+		CHECK(strstr(err.text, "\"mean\""));
+	}
+	json_decref(info);
+}
+
 static enum sl_status open_with(json_t *info, const struct sl_graph *d, const struct sl_graph *c, struct sl_err *ret_err)
 {
 	SL_AUTO(sl_buf_done) struct sl_buf file = {0}, detector = {0}, classifier = {0};

@@ -115,6 +115,30 @@ TEST(detect, yolov5_by_hand)
 	CHECK_NEAR(d[1].box.y, 10, 1e-5);
 }
 
+TEST(detect, yolov5_a_sign_that_two_classes_claim_is_one)
+{
+	static const float out[2][7] = {{20, 20, 10, 20, .8f, .1f, .9f}, {21, 20, 10, 20, .8f, .8f, .1f}};
+	struct sl_detection d[SL_DETECT_MOST];
+
+	CHECK_EQ(sl_detect_yolov5(out[0], 2, 2, &options, d), 1);
+	CHECK_EQ(d[0].cls, 1);
+	CHECK_NEAR(d[0].score, .72, 1e-6);
+}
+
+TEST(detect, inputs_of_each_channel)
+{
+	const float mean[3] = {100, 20, 0}, scale[3] = {50, 10, 255};
+	struct sl_image im = sl_image_new(1, 1);
+	float out[3];
+
+	memcpy(im.px, (uint8_t[]){50, 40, 51}, 3);
+	sl_input_planes(&im, 1, 1, mean, scale, out);
+	CHECK_NEAR(out[0], -1, 1e-6);
+	CHECK_NEAR(out[1], 2, 1e-6);
+	CHECK_NEAR(out[2], 0.2, 1e-6);
+	sl_image_done(&im);
+}
+
 TEST(detect, inputs_are_planes)
 {
 	struct sl_image im = sl_image_new(3, 2);
