@@ -173,6 +173,8 @@ CONTRACT(log, seek_goes_where_the_effect_is)
 	sl_batch_done(&batch);
 	CHECK_OK(sl_log_read(l, "reviews", 7, -1, 2, &batch, &err)); /* no such partition: no messages */
 	CHECK_EQ(batch.n, 0);
+	CHECK_OK(sl_log_read(l, "reviews", 0, INT64_MAX, 2, &batch, &err)); /* as a client may ask: none, no overflow */
+	CHECK_EQ(batch.n, 0);
 	struct sl_consumer *c = join(l, "intake", "reviews");
 	CHECK_OK(sl_consumer_seek(c, 0, fifth, &err));
 	expect_numbers(c, 5, 5);
