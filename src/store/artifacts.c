@@ -18,12 +18,6 @@ static void init_meter(void)
 	sl_meter_init("artifacts", meter, CALLS);
 }
 
-#define TIMED(call, expr) \
-	({ \
-		int64_t start_us_ = sl_mono_us(); \
-		sl_meter_end(&meter[call], start_us_, (expr)); \
-	})
-
 enum sl_status sl_artifacts_open(
 	const char *url, const struct sl_config *cfg, struct sl_artifacts **ret, struct sl_err *err)
 {
@@ -84,13 +78,13 @@ enum sl_status sl_artifacts_put(struct sl_artifacts *s, const char *path, struct
 	if (bytes.len > SL_ARTIFACT_MAX)
 		return sl_fail(
 			err, SL_TOO_LARGE, "artifact %s: %zu bytes; at most %zu", path, bytes.len, SL_ARTIFACT_MAX);
-	return TIMED(PUT, s->impl.ops->put(s->impl.self, path, bytes, err));
+	return SL_METERED(meter[PUT], s->impl.ops->put(s->impl.self, path, bytes, err));
 }
 
 enum sl_status sl_artifacts_get(struct sl_artifacts *s, const char *path, struct sl_buf *ret, struct sl_err *err)
 {
 	enum sl_status st = check_path(path, err);
-	return st != SL_OK ? st : TIMED(GET, s->impl.ops->get(s->impl.self, path, ret, err));
+	return st != SL_OK ? st : SL_METERED(meter[GET], s->impl.ops->get(s->impl.self, path, ret, err));
 }
 
 struct item {
@@ -121,7 +115,7 @@ enum sl_status sl_artifacts_list(
 	struct sl_artifacts *s, const char *prefix, struct sl_artifact_list *ret, struct sl_err *err)
 {
 	struct sl_artifact_list l = {0};
-	enum sl_status st = TIMED(LIST, s->impl.ops->list(s->impl.self, prefix ? prefix : "", &l, err));
+	enum sl_status st = SL_METERED(meter[LIST], s->impl.ops->list(s->impl.self, prefix ? prefix : "", &l, err));
 	if (st != SL_OK) {
 		sl_artifact_list_done(&l);
 		return st;
@@ -142,5 +136,5 @@ void sl_artifact_list_done(struct sl_artifact_list *l)
 enum sl_status sl_artifacts_remove(struct sl_artifacts *s, const char *path, struct sl_err *err)
 {
 	enum sl_status st = check_path(path, err);
-	return st != SL_OK ? st : TIMED(REMOVE, s->impl.ops->remove(s->impl.self, path, err));
+	return st != SL_OK ? st : SL_METERED(meter[REMOVE], s->impl.ops->remove(s->impl.self, path, err));
 }

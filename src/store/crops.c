@@ -19,12 +19,6 @@ static void init_meter(void)
 	sl_meter_init("crops", meter, CALLS);
 }
 
-#define TIMED(call, expr) \
-	({ \
-		int64_t start_us_ = sl_mono_us(); \
-		sl_meter_end(&meter[call], start_us_, (expr)); \
-	})
-
 void sl_crop_done(struct sl_crop *c)
 {
 	c->key[0] = 0;
@@ -78,7 +72,7 @@ enum sl_status sl_crops_put(
 {
 	struct sl_crop_put p = {key, jpeg, meta};
 	enum sl_status st = check_put(&p, err);
-	return st != SL_OK ? st : TIMED(PUT, s->impl.ops->put(s->impl.self, &p, 1, true, err));
+	return st != SL_OK ? st : SL_METERED(meter[PUT], s->impl.ops->put(s->impl.self, &p, 1, true, err));
 }
 
 enum sl_status sl_crops_put_many(struct sl_crops *s, const struct sl_crop_put *put, int n, struct sl_err *err)
@@ -88,15 +82,17 @@ enum sl_status sl_crops_put_many(struct sl_crops *s, const struct sl_crop_put *p
 		if (st != SL_OK)
 			return st;
 	}
-	return n <= 0 ? SL_OK : TIMED(PUT_MANY, s->impl.ops->put(s->impl.self, put, n, false, err));
+	return n <= 0 ? SL_OK : SL_METERED(meter[PUT_MANY], s->impl.ops->put(s->impl.self, put, n, false, err));
 }
 
 enum sl_status sl_crops_get(struct sl_crops *s, const char *key, struct sl_crop *ret, struct sl_err *err)
 {
 	struct sl_crop c = {0};
-	enum sl_status st = TIMED(GET, s->impl.ops->get(s->impl.self, &key, 1, &c, err));
-	if (st != SL_OK)
+	enum sl_status st = SL_METERED(meter[GET], s->impl.ops->get(s->impl.self, &key, 1, &c, err));
+	if (st != SL_OK) {
+		sl_crop_done(&c);
 		return st;
+	}
 	if (!*c.key)
 		return sl_fail(err, SL_NOT_FOUND, "no crop %.63s", key);
 	*ret = c;
@@ -107,7 +103,7 @@ enum sl_status sl_crops_get_many(
 	struct sl_crops *s, const char *const *keys, int n, struct sl_crop *ret, struct sl_err *err)
 {
 	memset(ret, 0, sizeof(*ret) * (size_t)SL_MAX(n, 0));
-	enum sl_status st = n <= 0 ? SL_OK : TIMED(GET_MANY, s->impl.ops->get(s->impl.self, keys, n, ret, err));
+	enum sl_status st = n <= 0 ? SL_OK : SL_METERED(meter[GET_MANY], s->impl.ops->get(s->impl.self, keys, n, ret, err));
 	for (int i = 0; st != SL_OK && i < n; i++)
 		sl_crop_done(&ret[i]);
 	return st;
@@ -119,16 +115,15 @@ enum sl_status sl_crops_scan(struct sl_crops *s, const char *prefix, const char 
 	*ret_n = 0;
 	if (max < 1 || max > SL_SCAN_MAX)
 		return sl_fail(err, SL_INVALID, "crop scan: %d keys at once; 1 to %d", max, SL_SCAN_MAX);
-	return TIMED(
-		SCAN, s->impl.ops->scan(s->impl.self, prefix ? prefix : "", after ? after : "", max, ret, ret_n, err));
+	return SL_METERED(meter[SCAN], s->impl.ops->scan(s->impl.self, prefix ? prefix : "", after ? after : "", max, ret, ret_n, err));
 }
 
 enum sl_status sl_crops_remove(struct sl_crops *s, const char *key, struct sl_err *err)
 {
-	return TIMED(REMOVE, s->impl.ops->remove(s->impl.self, key, err));
+	return SL_METERED(meter[REMOVE], s->impl.ops->remove(s->impl.self, key, err));
 }
 
 enum sl_status sl_crops_count(struct sl_crops *s, int64_t *ret, struct sl_err *err)
 {
-	return TIMED(COUNT, s->impl.ops->count(s->impl.self, ret, err));
+	return SL_METERED(meter[COUNT], s->impl.ops->count(s->impl.self, ret, err));
 }

@@ -24,12 +24,6 @@ static void init_meter(void)
 	sl_meter_init("log", meter, CALLS);
 }
 
-#define TIMED(call, expr) \
-	({ \
-		int64_t start_us_ = sl_mono_us(); \
-		sl_meter_end(&meter[call], start_us_, (expr)); \
-	})
-
 static enum sl_status check_name(const char *what, const char *s, size_t size, struct sl_err *err)
 {
 	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
@@ -88,7 +82,7 @@ enum sl_status sl_log_append_many(
 		if (s != SL_OK)
 			return s;
 	}
-	return n <= 0 ? SL_OK : TIMED(APPEND, l->impl.ops->append(l->impl.self, e, n, deadline_us, err));
+	return n <= 0 ? SL_OK : SL_METERED(meter[APPEND], l->impl.ops->append(l->impl.self, e, n, deadline_us, err));
 }
 
 enum sl_status sl_consumer_open(
@@ -100,7 +94,7 @@ enum sl_status sl_consumer_open(
 	if (s != SL_OK)
 		return s;
 	void *self = NULL;
-	s = TIMED(CONSUMER_OPEN, l->impl.ops->consumer_open(l->impl.self, group, topic, &self, err));
+	s = SL_METERED(meter[CONSUMER_OPEN], l->impl.ops->consumer_open(l->impl.self, group, topic, &self, err));
 	if (s != SL_OK)
 		return s;
 	*ret = SL_NEW(struct sl_consumer);
@@ -127,12 +121,19 @@ enum sl_status sl_consumer_poll(
 
 enum sl_status sl_consumer_commit(struct sl_consumer *c, struct sl_err *err)
 {
-	return TIMED(COMMIT, c->ops->commit(c->self, err));
+	return SL_METERED(meter[COMMIT], c->ops->commit(c->self, err));
+}
+
+/* What comes from outside may be any number; backends count on from it. */
+static int64_t in_range(int64_t position)
+{
+	return SL_MAX(SL_MIN(position, SL_POSITION_MAX), -1);
 }
 
 enum sl_status sl_consumer_seek(struct sl_consumer *c, int partition, int64_t position, struct sl_err *err)
 {
-	return TIMED(SEEK, c->ops->seek(c->self, partition, position, err));
+	position = in_range(position);
+	return SL_METERED(meter[SEEK], c->ops->seek(c->self, partition, position, err));
 }
 
 int sl_log_partitions(struct sl_log *l, const char *topic)
@@ -145,11 +146,12 @@ enum sl_status sl_log_read(struct sl_log *l, const char *topic, int partition, i
 {
 	max = SL_MIN(max, SL_BATCH_MAX);
 	SL_ASSERT(max > 0);
+	position = in_range(position);
 	*ret = (struct sl_batch){0};
-	return TIMED(READ, l->impl.ops->read(l->impl.self, topic, partition, position, max, ret, err));
+	return SL_METERED(meter[READ], l->impl.ops->read(l->impl.self, topic, partition, position, max, ret, err));
 }
 
 enum sl_status sl_log_lag(struct sl_log *l, const char *group, const char *topic, int64_t *ret, struct sl_err *err)
 {
-	return TIMED(LAG, l->impl.ops->lag(l->impl.self, group, topic, ret, err));
+	return SL_METERED(meter[LAG], l->impl.ops->lag(l->impl.self, group, topic, ret, err));
 }

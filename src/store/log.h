@@ -21,6 +21,8 @@
 
 enum { SL_MESSAGE_MAX = 64 * 1024, SL_TOPIC = 32, SL_MESSAGE_KEY = 80, SL_BATCH_MAX = 1000, SL_MEMBER_MS = 30000 };
 
+#define SL_POSITION_MAX (((int64_t)1 << 40) - 1) /* of any message; a larger one to read after means the same */
+
 struct sl_log;
 
 struct sl_message {

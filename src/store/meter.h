@@ -17,3 +17,9 @@ void sl_meter_init(const char *store, struct sl_meter *m, int n);
 /* Statuses that say what is so (NOT_FOUND, EXISTS, CONFLICT) are answers, not errors.
  * start_us 0: no time is taken (a wait is not work). Gives s. */
 enum sl_status sl_meter_end(struct sl_meter *m, int64_t start_us, enum sl_status s);
+/* The status of expr, a call of a backend, with its time. */
+#define SL_METERED(meter, expr) \
+	({ \
+		int64_t start_us_ = sl_mono_us(); \
+		sl_meter_end(&(meter), start_us_, (expr)); \
+	})

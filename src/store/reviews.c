@@ -21,11 +21,7 @@ static void init_meter(void)
 }
 
 /* CALL(VOTE, vote, key, ...) calls the backend's function under its meter. */
-#define CALL(call, fn, ...) \
-	({ \
-		int64_t start_us_ = sl_mono_us(); \
-		sl_meter_end(&meter[call], start_us_, s->impl.ops->fn(s->impl.self, __VA_ARGS__)); \
-	})
+#define CALL(call, fn, ...) SL_METERED(meter[call], s->impl.ops->fn(s->impl.self, __VA_ARGS__))
 
 static enum sl_status check_key(const char *key, struct sl_err *err)
 {

@@ -175,6 +175,12 @@ CONTRACT(log, seek_goes_where_the_effect_is)
 	CHECK_EQ(batch.n, 0);
 	CHECK_OK(sl_log_read(l, "reviews", 0, INT64_MAX, 2, &batch, &err)); /* as a client may ask: none, no overflow */
 	CHECK_EQ(batch.n, 0);
+	append_numbers(l, "labels", 0, 3); /* what stands beside it must not show through */
+	CHECK_OK(sl_log_read(l, "labels", 0, INT64_MAX, 10, &batch, &err));
+	CHECK_EQ(batch.n, 0);
+	CHECK_OK(sl_log_read(l, "labels", 0, INT64_MIN, 10, &batch, &err));
+	CHECK_EQ(batch.n, 3);
+	sl_batch_done(&batch);
 	struct sl_consumer *c = join(l, "intake", "reviews");
 	CHECK_OK(sl_consumer_seek(c, 0, fifth, &err));
 	expect_numbers(c, 5, 5);

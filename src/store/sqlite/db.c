@@ -9,7 +9,8 @@
 
 enum { WAIT_STEP_US = 500, WRITER_CACHE_KIB = 16384, READER_CACHE_KIB = 2048 };
 
-enum sl_status sl_db_fail(struct sl_db *db, int rc, struct sl_err *err)
+/* The status and text of a result code. */
+static enum sl_status fail(struct sl_db *db, int rc, struct sl_err *err)
 {
 	const char *why = sqlite3_errmsg(db->h);
 	switch (rc & 0xff) {
@@ -44,7 +45,7 @@ static int wait_for_lock(void *arg, int times)
 enum sl_status sl_db_exec(struct sl_db *db, const char *sql, struct sl_err *err)
 {
 	int rc = sqlite3_exec(db->h, sql, NULL, NULL, NULL);
-	return rc == SQLITE_OK ? SL_OK : sl_db_fail(db, rc, err);
+	return rc == SQLITE_OK ? SL_OK : fail(db, rc, err);
 }
 
 static enum sl_status read_pragma(struct sl_db *db, const char *sql, int64_t *ret, struct sl_err *err)
@@ -55,7 +56,7 @@ static enum sl_status read_pragma(struct sl_db *db, const char *sql, int64_t *re
 		*ret = sqlite3_column_int64(q, 0);
 		rc = SQLITE_OK;
 	}
-	enum sl_status s = rc == SQLITE_OK ? SL_OK : sl_db_fail(db, rc, err);
+	enum sl_status s = rc == SQLITE_OK ? SL_OK : fail(db, rc, err);
 	sqlite3_finalize(q);
 	return s;
 }
@@ -142,7 +143,7 @@ enum sl_status sl_db_open(
 	int flags =
 		SQLITE_OPEN_READWRITE | (make ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
 	int rc = sqlite3_open_v2(path, &db->h, flags, NULL);
-	s = rc == SQLITE_OK ? set_up(db, make, err) : sl_db_fail(db, rc, err);
+	s = rc == SQLITE_OK ? set_up(db, make, err) : fail(db, rc, err);
 	if (s == SL_OK)
 		*ret = db;
 	else
@@ -189,12 +190,12 @@ enum sl_status sl_db_row(struct sl_db *db, sqlite3_stmt *q, bool *ret_row, struc
 {
 	*ret_row = false;
 	if (!q)
-		return sl_db_fail(db, sqlite3_errcode(db->h), err);
+		return fail(db, sqlite3_errcode(db->h), err);
 	int rc = sqlite3_step(q);
 	*ret_row = rc == SQLITE_ROW;
 	if (*ret_row)
 		return SL_OK;
-	enum sl_status s = rc == SQLITE_DONE ? SL_OK : sl_db_fail(db, rc, err);
+	enum sl_status s = rc == SQLITE_DONE ? SL_OK : fail(db, rc, err);
 	sqlite3_reset(q);
 	return s;
 }

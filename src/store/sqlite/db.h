@@ -44,7 +44,6 @@ enum sl_status sl_db_run(struct sl_db *db, sqlite3_stmt *q, struct sl_err *err);
 /* First column of the first row; `none` when there is no row. */
 enum sl_status sl_db_int(struct sl_db *db, sqlite3_stmt *q, int64_t none, int64_t *ret, struct sl_err *err);
 enum sl_status sl_db_exec(struct sl_db *db, const char *sql, struct sl_err *err);
-enum sl_status sl_db_fail(struct sl_db *db, int rc, struct sl_err *err); /* the status and text of a result code */
 /* Text column, cut at size - 1 bytes. */
 void sl_db_text(sqlite3_stmt *q, int column, char *ret, size_t size);
 

@@ -54,7 +54,8 @@ static int64_t position_of(int64_t id)
 	return id & (((int64_t)1 << SL_POSITION_BITS) - 1);
 }
 
-enum sl_status sl_log_file_parts(
+/* The topic's partitions in order; 0 when it has none yet. */
+static enum sl_status parts_of(
 	struct sl_db *db, const char *topic, struct sl_part ret[SL_PARTITIONS_MAX], int *ret_n, struct sl_err *err)
 {
 	sqlite3_stmt *q = sl_db_ask(db, Q_PARTS, "s", topic);
@@ -70,12 +71,12 @@ enum sl_status sl_log_file_parts(
 enum sl_status sl_log_file_make(struct sl_log_file *l, struct sl_db *db, const char *topic,
 	struct sl_part ret[SL_PARTITIONS_MAX], int *ret_n, struct sl_err *err)
 {
-	enum sl_status s = sl_log_file_parts(db, topic, ret, ret_n, err);
+	enum sl_status s = parts_of(db, topic, ret, ret_n, err);
 	if (s != SL_OK || *ret_n)
 		return s;
 	for (int64_t i = 0; i < l->partitions && s == SL_OK; i++)
 		s = sl_db_run(db, sl_db_ask(db, Q_PART_ADD, "si", topic, i), err);
-	return s == SL_OK ? sl_log_file_parts(db, topic, ret, ret_n, err) : s;
+	return s == SL_OK ? parts_of(db, topic, ret, ret_n, err) : s;
 }
 
 /* The position of the last message of a part; -1: none. */
@@ -172,7 +173,7 @@ static int partitions(void *self, const char *topic)
 	struct sl_db *db = NULL;
 	int n = 0;
 	if (sl_readers_take(l->readers, &db, NULL) == SL_OK)
-		(void)sl_log_file_parts(db, topic, part, &n, NULL);
+		(void)parts_of(db, topic, part, &n, NULL);
 	sl_readers_give(l->readers, db);
 	return n ? n : (int)l->partitions;
 }
@@ -183,7 +184,7 @@ static enum sl_status read_part(struct sl_db *db, const char *topic, int partiti
 	struct sl_part part[SL_PARTITIONS_MAX];
 	struct sl_batch_builder b = {0};
 	int n;
-	enum sl_status s = sl_log_file_parts(db, topic, part, &n, err);
+	enum sl_status s = parts_of(db, topic, part, &n, err);
 	if (s != SL_OK || partition < 0 || partition >= n)
 		return s;
 	s = sl_log_file_read(db, topic, part[partition], position, max, &b, err);
@@ -211,7 +212,7 @@ static enum sl_status lag_of(struct sl_db *db, const char *group, const char *to
 	struct sl_part part[SL_PARTITIONS_MAX];
 	int n;
 	int64_t sum = 0, last, committed = -1;
-	enum sl_status s = sl_log_file_parts(db, topic, part, &n, err);
+	enum sl_status s = parts_of(db, topic, part, &n, err);
 	for (int i = 0; i < n && s == SL_OK; i++) {
 		s = last_of(db, part[i].no, &last, err);
 		if (s == SL_OK && group)

@@ -11,7 +11,7 @@
 #include "store/sqlite/writer.h"
 
 enum {
-	SL_POSITION_BITS = 40,
+	SL_POSITION_BITS = 40, /* SL_POSITION_MAX */
 	SL_PARTITIONS_MAX = 64,
 	SL_FOLLOW_MS = 50, /* how often a waiting consumer looks for messages of other processes */
 };
@@ -51,9 +51,6 @@ struct sl_log_file {
 	uint64_t growth; /* changes when this handle appended, or a member came or went */
 };
 
-/* The topic's partitions in order; 0 when it has none yet. */
-enum sl_status sl_log_file_parts(
-	struct sl_db *db, const char *topic, struct sl_part ret[SL_PARTITIONS_MAX], int *ret_n, struct sl_err *err);
 /* Inside a write: makes the topic when it is absent. */
 enum sl_status sl_log_file_make(struct sl_log_file *l, struct sl_db *db, const char *topic,
 	struct sl_part ret[SL_PARTITIONS_MAX], int *ret_n, struct sl_err *err);

@@ -142,16 +142,17 @@ enum sl_status sl_reviews_file_read(
 	return s;
 }
 
-void sl_reviews_file_line(sqlite3_stmt *q, int column, struct sl_vote_line *ret)
+/* The columns LINE. */
+static void read_line(sqlite3_stmt *q, struct sl_vote_line *ret)
 {
 	struct sl_vote *v = &ret->vote;
 	*ret = (struct sl_vote_line){0};
-	sl_db_text(q, column, v->voter, sizeof(v->voter));
-	sl_db_text(q, column + 1, v->id, sizeof(v->id));
-	v->choice = sqlite3_column_int(q, column + 2);
-	v->expert = sqlite3_column_int(q, column + 3) != 0;
-	v->time_ms = sqlite3_column_int64(q, column + 4);
-	ret->undo = sqlite3_column_int(q, column + 5) != 0;
+	sl_db_text(q, 0, v->voter, sizeof(v->voter));
+	sl_db_text(q, 1, v->id, sizeof(v->id));
+	v->choice = sqlite3_column_int(q, 2);
+	v->expert = sqlite3_column_int(q, 3) != 0;
+	v->time_ms = sqlite3_column_int64(q, 4);
+	ret->undo = sqlite3_column_int(q, 5) != 0;
 }
 
 enum sl_status sl_reviews_file_lines(
@@ -163,7 +164,7 @@ enum sl_status sl_reviews_file_lines(
 	struct sl_vote_line *line = SL_NEW_N(struct sl_vote_line, (size_t)size);
 	sqlite3_stmt *q = sl_db_ask(db, Q_LINES, "i", seq);
 	while ((s = sl_db_row(db, q, &row, err)) == SL_OK && row) {
-		sl_reviews_file_line(q, 0, &line[n++]);
+		read_line(q, &line[n++]);
 		if (n == size)
 			line = sl_realloc(line, (size_t)(size *= 2), sizeof(*line));
 	}
@@ -334,7 +335,7 @@ static enum sl_status read_log(
 	enum sl_status s;
 	while ((s = sl_db_row(db, q, &row, err)) == SL_OK && row) {
 		struct sl_vote_line *l = &ret[(*ret_n)++];
-		sl_reviews_file_line(q, 0, l);
+		read_line(q, l);
 		l->seq = sqlite3_column_int64(q, 6);
 		sl_db_text(q, 7, l->key, sizeof(l->key));
 	}

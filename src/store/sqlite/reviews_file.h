@@ -78,8 +78,6 @@ enum sl_status sl_reviews_file_read(struct sl_db *db, sqlite3_stmt *q, struct sl
 /* The lines of one review; *ret has room for one more; free(). */
 enum sl_status sl_reviews_file_lines(
 	struct sl_db *db, int64_t seq, struct sl_vote_line **ret, int *ret_n, struct sl_err *err);
-void sl_reviews_file_line(
-	sqlite3_stmt *q, int column, struct sl_vote_line *ret); /* voter, id, choice, expert, time, undo */
 
 enum sl_status sl_sqlite_vote(
 	void *self, const char *key, const struct sl_vote *vote, struct sl_verdict *ret, struct sl_err *err);
