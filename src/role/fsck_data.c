@@ -86,12 +86,18 @@ static enum sl_status read_segment(struct sl_fsck_work *w, struct positions *p, 
 	return s;
 }
 
-/* The messages of the partition that the segment covers; labels are in order of reading. */
+/* The messages of the partition that the segment covers; labels are by partition and position. */
 static void range_of(const struct sl_fsck_work *w, const struct sl_segment *g, struct positions *p)
 {
-	size_t i = 0;
-	while (i < w->labels && (w->label[i].partition != g->partition || w->label[i].position < g->first))
-		i++;
+	size_t i = 0, end = w->labels;
+	while (i < end) {
+		size_t mid = (i + end) / 2;
+		const struct sl_fsck_label *l = &w->label[mid];
+		if (l->partition < g->partition || (l->partition == g->partition && l->position < g->first))
+			i = mid + 1;
+		else
+			end = mid;
+	}
 	p->first = &w->label[i];
 	while (i + p->n < w->labels && p->first[p->n].partition == g->partition && p->first[p->n].position <= g->last)
 		p->n++;

@@ -8,7 +8,7 @@
 #include "role/fsck_work.h"
 #include <stdio.h>
 
-enum { OUTBOX = 20000, VOTE_LINES = 1000, LOOKS = 2, APPEND_MS = 30000 };
+enum { VOTE_LINES = 1000, LOOKS = 2, APPEND_MS = 30000 };
 
 /* ---- walking ---- */
 
@@ -112,7 +112,7 @@ static enum sl_status read_outbox(struct sl_fsck_work *w, struct pending *p, str
 {
 	struct sl_review_stats stats;
 	enum sl_status s = sl_reviews_stats(w->st->reviews, &stats, err);
-	int most = s == SL_OK ? (int)SL_MIN(stats.unsent + SL_FSCK_BATCH, OUTBOX) : 0;
+	int most = s == SL_OK ? (int)SL_MIN(stats.unsent + SL_FSCK_BATCH, INT32_MAX - 1) : 0; /* all: what waits is not lost */
 	p->r = sl_calloc((size_t)most + 1, sizeof(*p->r));
 	if (s == SL_OK)
 		s = sl_reviews_pending_out(w->st->reviews, most, p->r, &p->n, err);
