@@ -90,16 +90,6 @@ void sl_config_free(struct sl_config *c)
 	free(c);
 }
 
-struct sl_config *sl_config_clone(const struct sl_config *c)
-{
-	struct sl_config *d = sl_config_new(c->row, c->n);
-	for (size_t i = 0; i < c->n; i++) {
-		free(d->value[i]);
-		d->value[i] = sl_strdup(c->value[i]);
-	}
-	return d;
-}
-
 static bool same_name(const char *row, const char *asked)
 {
 	for (; *row && *asked; row++, asked++)

@@ -27,7 +27,6 @@ struct sl_config_row {
 struct sl_config;
 struct sl_config *sl_config_new(const struct sl_config_row *rows, size_t n); /* SL_BUG if a row is wrong */
 void sl_config_free(struct sl_config *c);
-struct sl_config *sl_config_clone(const struct sl_config *c);
 
 /* `where` is "flag", "environment" or "FILE:LINE", for the error text. USAGE for an
  * unknown name (with the nearest one) or a value out of range. */

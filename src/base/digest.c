@@ -10,7 +10,8 @@ struct sl_sha256 {
 	struct sha256_ctx ctx;
 };
 
-void sl_hex(const uint8_t *p, size_t n, char *ret)
+/* 2n characters and NUL. */
+static void to_hex(const uint8_t *p, size_t n, char *ret)
 {
 	static const char digit[] = "0123456789abcdef";
 	for (size_t i = 0; i < n; i++) {
@@ -37,7 +38,7 @@ void sl_sha256_hex(const void *p, size_t n, char ret[SL_HEX_SHA256])
 {
 	uint8_t d[SL_SHA256];
 	sl_sha256(p, n, d);
-	sl_hex(d, sizeof(d), ret);
+	to_hex(d, sizeof(d), ret);
 }
 
 struct sl_sha256 *sl_sha256_new(void)
@@ -56,7 +57,7 @@ void sl_sha256_end_hex(struct sl_sha256 *h, char ret[SL_HEX_SHA256])
 {
 	uint8_t d[SL_SHA256];
 	sha256_digest(&h->ctx, sizeof(d), d);
-	sl_hex(d, sizeof(d), ret);
+	to_hex(d, sizeof(d), ret);
 }
 
 void sl_sha256_free(struct sl_sha256 *h)
@@ -109,5 +110,5 @@ void sl_random_id(char ret[33])
 {
 	uint8_t b[16];
 	sl_random(b, sizeof(b));
-	sl_hex(b, sizeof(b), ret);
+	to_hex(b, sizeof(b), ret);
 }

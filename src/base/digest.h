@@ -18,7 +18,6 @@ void sl_sha256_add(struct sl_sha256 *h, const void *p, size_t n);
 void sl_sha256_end_hex(struct sl_sha256 *h, char ret[SL_HEX_SHA256]); /* and starts anew */
 void sl_sha256_free(struct sl_sha256 *h);
 
-void sl_hex(const uint8_t *p, size_t n, char *ret); /* 2n characters and NUL */
 bool sl_is_sha256_hex(const char *s);               /* 64 lower-case hex digits, no more */
 
 /* Appends the decoded bytes; white space is skipped, a leading "data:...;base64,"

@@ -107,7 +107,8 @@ void sl_alias_live(const struct sl_alias_entry *e, int n, char ret[SL_HEX_SHA256
 	snprintf(ret, SL_HEX_SHA256, "%s", depth ? e[stack[depth - 1]].digest : "");
 }
 
-enum sl_status sl_alias_before(const struct sl_alias_entry *e, int n, char ret[SL_HEX_SHA256], struct sl_err *err)
+/* What a rollback would bring back. CONFLICT when there is nothing before. */
+static enum sl_status before(const struct sl_alias_entry *e, int n, char ret[SL_HEX_SHA256], struct sl_err *err)
 {
 	SL_AUTOFREE int *stack = sl_calloc((size_t)n + 1, sizeof(*stack));
 	int depth = replay(e, n, stack);
@@ -126,7 +127,7 @@ enum sl_status sl_alias_next(const struct sl_alias_entry *e, int n, const char *
 	enum sl_status s = SL_OK;
 	sl_alias_live(e, n, next.previous);
 	if (!digest)
-		s = sl_alias_before(e, n, next.digest, err);
+		s = before(e, n, next.digest, err);
 	else if (!strcmp(digest, next.previous))
 		s = sl_fail(err, SL_EXISTS, "%.12s is what %s points at already", digest, alias);
 	else

@@ -42,8 +42,6 @@ enum sl_status sl_alias_parse(json_t *v, const char *where, struct sl_alias_entr
 
 /* What is in service after entries e[0..n), in order; "" for nothing. */
 void sl_alias_live(const struct sl_alias_entry *e, int n, char ret[SL_HEX_SHA256]);
-/* What a rollback would bring back. CONFLICT when there is nothing before. */
-enum sl_status sl_alias_before(const struct sl_alias_entry *e, int n, char ret[SL_HEX_SHA256], struct sl_err *err);
 /* Fills n, alias, digest, previous, action of the entry that comes next. EXISTS when digest
  * is in service already; rollback: digest NULL. */
 enum sl_status sl_alias_next(const struct sl_alias_entry *e, int n, const char *alias, const char *digest,

@@ -7,7 +7,7 @@
 
 enum { FORMAT = 1, CROP_PIXELS = 4096 * 4096 };
 
-struct sl_gate_rules sl_gate_rules_of(const struct sl_config *cfg)
+static struct sl_gate_rules rules_of(const struct sl_config *cfg)
 {
 	return (struct sl_gate_rules){.rows = (int)sl_config_int(cfg, "gate.rows"),
 		.class_rows = (int)sl_config_int(cfg, "gate.class_rows"),
@@ -168,7 +168,7 @@ enum sl_status sl_compare(struct sl_artifacts *a, const struct sl_config *cfg, s
 	SL_AUTO(work_done) struct work w = {.pipeline = sl_pipeline_new(), .candidate = candidate, .live = live,
 		.codes = {.index = json_object()}};
 	SL_AUTOJSON json_t *manifest = NULL;
-	struct sl_gate_rules rules = sl_gate_rules_of(cfg);
+	struct sl_gate_rules rules = rules_of(cfg);
 	struct sl_gate_result r;
 	char path[SL_PATH];
 	enum sl_status s = sl_version_get(a, version, &manifest, err);

@@ -10,8 +10,6 @@
 #include "dataset/version.h"
 #include "vision/bundle.h"
 
-struct sl_gate_rules sl_gate_rules_of(const struct sl_config *cfg);
-
 /* {"v":1,"candidate","live","version","time","rules":{...},"gate":{...},"detector":"same"|"differs",
  * "classes":{CODE:{"rows","candidate","live"}}}; *ret_passed is the gate's word, its text in
  * "gate". Stored as evaluations/<candidate>-<version>-<live's first 12>.json, and

@@ -6,14 +6,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-const struct sl_export_format sl_export_formats[] = {
-	{"imagefolder", "one folder a part and class code: train/CODE/KEY.jpg"},
-	{"webdataset", "the version's own shards: train-PREFIX.tar with KEY.jpg and KEY.json"},
-	{"coco", "images/ and annotations.json; each crop an image with one box"},
-	{"yolo", "images/, labels/ (class cx cy w h, shares of the image) and classes.txt"},
-	{NULL, NULL},
-};
-
 enum { CLASSES_MAX = 100000 };
 
 struct work {
@@ -220,32 +212,30 @@ static void number_classes(struct work *w, json_t *manifest)
 	}
 }
 
+static const struct {
+	const char *name;
+	enum sl_status (*put)(const struct sl_version_row *row, void *arg, struct sl_err *err); /* NULL: whole shards */
+	enum sl_status (*end)(struct work *w, struct sl_err *err);
+} formats[] = {{"imagefolder", put_folder, NULL}, {"webdataset", NULL, NULL}, {"coco", put_coco, end_coco},
+	{"yolo", put_yolo, end_yolo}};
+
 enum sl_status sl_export_run(struct sl_artifacts *a, json_t *manifest, const char *format, const char *dir, unsigned deals,
 	int64_t *ret_rows, struct sl_err *err)
 {
 	SL_AUTOJSON json_t *images = json_array(), *annotations = json_array(), *classes = json_object();
 	struct work w = {.dir = dir, .images = images, .annotations = annotations, .classes = classes};
-	int i = 0;
-	while (sl_export_formats[i].name && strcmp(sl_export_formats[i].name, format) != 0)
+	size_t i = 0;
+	while (i < SL_COUNT(formats) && strcmp(formats[i].name, format) != 0)
 		i++;
-	if (!sl_export_formats[i].name)
+	if (i == SL_COUNT(formats))
 		return sl_fail(err, SL_USAGE, "'%.30s' cannot be written; imagefolder, webdataset, coco and yolo can", format);
 	enum sl_status s = make_empty(dir, err);
 	if (s != SL_OK)
 		return s;
 	number_classes(&w, manifest);
-	if (!strcmp(format, "webdataset"))
-		s = put_shards(&w, a, manifest, deals, err);
-	else if (!strcmp(format, "imagefolder"))
-		s = sl_version_each(a, manifest, deals, put_folder, &w, err);
-	else if (!strcmp(format, "coco"))
-		s = sl_version_each(a, manifest, deals, put_coco, &w, err);
-	else
-		s = sl_version_each(a, manifest, deals, put_yolo, &w, err);
-	if (s == SL_OK && !strcmp(format, "coco"))
-		s = end_coco(&w, err);
-	if (s == SL_OK && !strcmp(format, "yolo"))
-		s = end_yolo(&w, err);
+	s = formats[i].put ? sl_version_each(a, manifest, deals, formats[i].put, &w, err) : put_shards(&w, a, manifest, deals, err);
+	if (s == SL_OK && formats[i].end)
+		s = formats[i].end(&w, err);
 	*ret_rows = w.rows;
 	return s;
 }

@@ -8,11 +8,6 @@
 #pragma once
 #include "dataset/version.h"
 
-struct sl_export_format {
-	const char *name, *text;
-};
-extern const struct sl_export_format sl_export_formats[]; /* a NULL name ends */
-
 /* dir must be absent or empty (EXISTS). deals: parts to write, 1 << SL_DEAL_.... */
 enum sl_status sl_export_run(struct sl_artifacts *a, json_t *manifest, const char *format, const char *dir, unsigned deals,
 	int64_t *ret_rows, struct sl_err *err);

@@ -65,6 +65,7 @@ struct sl_job {
 struct sl_frames {
 	struct sl_context *ctx;
 	int64_t deadline_ms, max_pixels;
+	double audit; /* share of sure signs that people are asked about all the same */
 	size_t max_bytes;
 	struct sl_queue *queue;
 	struct sl_pool *store;
@@ -85,7 +86,6 @@ void sl_frames_accept(struct sl_frames *f, struct sl_request *r, sl_job_fn run, 
 void sl_frames_run(struct sl_job *j, struct sl_pipeline *p); /* job of a frame */
 void sl_job_end(struct sl_job *j); /* after its answer */
 void sl_job_fail(struct sl_job *j, const struct sl_err *err); /* answers, counts, ends */
-bool sl_job_is_late(struct sl_job *j); /* answers 504 and ends when the deadline passed */
 
 /* INVALID, UNSUPPORTED (type), UNREADABLE (no image), TOO_LARGE. */
 enum sl_status sl_frame_read(struct sl_job *j, struct sl_err *err);

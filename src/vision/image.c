@@ -15,11 +15,6 @@ struct sl_image sl_image_new(int w, int h)
 	return (struct sl_image){sl_calloc((size_t)w * h, 3), w, h};
 }
 
-struct sl_image sl_image_clone(const struct sl_image *im)
-{
-	return (struct sl_image){sl_memdup(im->px, (size_t)im->w * im->h * 3), im->w, im->h};
-}
-
 enum sl_status sl_image_check_size(int64_t w, int64_t h, int64_t max_pixels, struct sl_err *err)
 {
 	if (w <= 0 || h <= 0)

@@ -21,7 +21,6 @@ struct sl_box { /* pixel edges; x,y top left */
 
 void sl_image_done(struct sl_image *im);
 struct sl_image sl_image_new(int w, int h); /* zeroed */
-struct sl_image sl_image_clone(const struct sl_image *im);
 
 /* JPEG or PNG by its first bytes. UNSUPPORTED: another type; UNREADABLE: broken or
  * truncated (names what); TOO_LARGE: more than max_pixels, known from the header before
