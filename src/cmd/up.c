@@ -22,8 +22,9 @@ static const struct sl_usage usage = {
 	.takes_config = true,
 };
 
-/* With few labelers a review should not wait for ten of them: in the demo one decides. */
-static const char *const demo_settings[][2] = {{"reviews.cap", "1"}};
+/* With few labelers a review should not wait for ten of them: in the demo one decides. Drawn signs are easy to
+ * read: in the demo people are asked about some of the sure ones, too. */
+static const char *const demo_settings[][2] = {{"reviews.cap", "1"}, {"frames.audit", "0.2"}};
 
 struct demo {
 	bool on;

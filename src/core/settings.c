@@ -35,6 +35,7 @@ const struct sl_config_row sl_settings[] = {
 	{"store.reviews", STR, "", 0, 0, "URL of the review store, such as sqlite:PATH; empty: reviews.db in the data folder"},
 
 	/* frames */
+	{"frames.audit", NUM, "0", 0, 1, "share of sure signs that people are asked about all the same, to see how sure it may be"},
 	{"frames.deadline_ms", INT, "2000", 1, 600000, "ms from a frame's arrival in which it is answered or gets 504"},
 	{"frames.pixels", INT, "33177600", 1024, 268435456, "pixels of a frame (8K: 33177600); more is 413, before decoding"},
 	{"frames.queue", INT, "64", 1, 100000, "frames that may wait for an inference thread; more get 503"},

@@ -272,7 +272,6 @@ static enum sl_status frames_start(struct sl_context *ctx, void **ret_state, str
 	f->deadline_ms = sl_config_int(cfg, "frames.deadline_ms");
 	f->max_pixels = sl_config_int(cfg, "frames.pixels");
 	f->audit = sl_config_num(cfg, "frames.audit");
-	f->audit = sl_config_num(ctx->cfg, "frames.audit");
 	f->max_bytes = (size_t)sl_config_int(cfg, "http.frame_bytes");
 	f->nrecent = (size_t)sl_config_int(cfg, "frames.recent");
 	f->recent = sl_calloc(SL_MAX(f->nrecent, 1), sizeof *f->recent);

@@ -75,7 +75,7 @@ def train_and_publish(server, version):
 
 
 def test_whole_circle(start_server, demo_frames):
-    server = start_server('--reviews-cap', CAP)
+    server = start_server('--reviews-cap', CAP, '--frames-audit', 0.3)
     answers = send_all(server, demo_frames)
     signs = [s for a in answers for s in a['signs']]
     assert signs, 'no sign was found in the demo frames'
@@ -142,7 +142,7 @@ def test_swap_under_load_fails_no_request(start_server, demo_frames):
 @pytest.mark.parametrize('seed', range(3))
 def test_kill_at_any_moment_loses_nothing(start_server, demo_frames, seed):
     rng = random.Random(seed)
-    server = start_server('--reviews-cap', CAP)
+    server = start_server('--reviews-cap', CAP, '--frames-audit', 0.3)
     crops, votes = set(), {}
     for round_ in range(3):
         kill_after = rng.randrange(1, 25)
