@@ -122,6 +122,13 @@ def test_whole_circle(start_server, demo_frames):
     fsck(server.data, '--all')
 
 
+def test_audit_asks_people_about_sure_signs(start_server, demo_frames):
+    server = start_server('--frames-audit', 1)
+    signs = [s for f in demo_frames[:10] for s in server.frame(f)['signs']]
+    assert signs and all(s['status'] == 'review' for s in signs)
+    wait_until(lambda: server.get('/v1/status').json()['reviews']['open'] == len({s['key'] for s in signs}), 30, 'intake')
+
+
 def test_swap_under_load_fails_no_request(start_server, demo_frames):
     server = start_server()
     first = server.frame(demo_frames[0])['bundle']
