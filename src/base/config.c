@@ -229,11 +229,20 @@ static void print_wrapped(struct sl_buf *ret, const char *text, int indent, int 
 	sl_buf_puts(ret, "\n");
 }
 
+/* "http.queue" and "http.idle_s" are of one section; a name without a dot is its own. */
+static bool same_section(const char *a, const char *b)
+{
+	size_t n = strcspn(a, ".");
+	return n == strcspn(b, ".") && !strncmp(a, b, n);
+}
+
 enum sl_status sl_config_print(const struct sl_config *c, int width, struct sl_buf *ret)
 {
 	for (size_t i = 0; i < c->n; i++) {
 		const struct sl_config_row *r = &c->row[i];
 		char env[ENV_CAP];
+		if (i && !same_section(c->row[i - 1].name, r->name))
+			sl_buf_puts(ret, "\n");
 		sl_buf_printf(ret, "%s = %s\n", r->name, c->value[i]);
 		print_wrapped(ret, r->text, 4, width);
 		if (strcmp(c->value[i], r->value))

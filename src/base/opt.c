@@ -129,12 +129,24 @@ static bool ends_line(const char *text, bool keep)
 	return *text == '\n' && (keep || text[1] == '\n' || text[-1] == '\n');
 }
 
+/* How much of a word without a space fits in room columns: to the last sign after which it may break. */
+static int piece(const char *word, int room)
+{
+	for (int n = room; n > room / 2; n--)
+		if (strchr("|;,/]", word[n - 1]))
+			return n;
+	return room;
+}
+
 static void wrap(struct sl_buf *ret, const char *text, int indent, int at, int width)
 {
 	bool keep = width == NO_WRAP;
 	int col = at;
 	while (*text) {
 		int n = (int)strcspn(text, " \n");
+		bool cut = n > width - indent;
+		if (cut)
+			n = piece(text, width - indent);
 		if (col > indent && col + n > width) {
 			sl_buf_printf(ret, "\n%*s", indent, "");
 			col = indent;
@@ -142,6 +154,10 @@ static void wrap(struct sl_buf *ret, const char *text, int indent, int at, int w
 		sl_buf_add(ret, text, (size_t)n);
 		col += n;
 		text += n;
+		if (cut) {
+			col = width; /* the rest of the word starts a line */
+			continue;
+		}
 		if (ends_line(text, keep)) {
 			sl_buf_printf(ret, "\n%*s", indent, "");
 			col = indent;
@@ -159,6 +175,22 @@ static void wrap(struct sl_buf *ret, const char *text, int indent, int at, int w
 	sl_buf_puts(ret, "\n");
 }
 
+void sl_opt_row(struct sl_buf *ret, const char *head, const char *text, int indent, int width)
+{
+	int n = (int)strlen(head);
+	indent = SL_MIN(indent, width / 3);
+	if (n + 2 > indent)
+		sl_buf_printf(ret, "%s\n%*s", head, indent, "");
+	else
+		sl_buf_printf(ret, "%-*s", indent, head);
+	wrap(ret, text, indent, indent, width);
+}
+
+void sl_opt_prose(struct sl_buf *ret, const char *text, int width)
+{
+	wrap(ret, text, 0, 0, width);
+}
+
 enum sl_status sl_opt_help(const struct sl_usage *u, const struct sl_opt *opts, int width, struct sl_buf *ret)
 {
 	sl_buf_puts(ret, "usage: signloop ");
@@ -171,18 +203,14 @@ enum sl_status sl_opt_help(const struct sl_usage *u, const struct sl_opt *opts, 
 	}
 	if (opts->name)
 		sl_buf_puts(ret, "\noptions:\n");
-	int indent = SL_MIN(HELP_INDENT, width / 3);
 	for (const struct sl_opt *o = opts; o->name; o++) {
 		SL_AUTOFREE char *head = sl_asprintf("  --%s%s%s", o->name, o->value_name ? " " : "", o->value_name ? o->value_name : "");
-		int n = (int)strlen(head);
-		if (n + 2 > indent)
-			sl_buf_printf(ret, "%s\n%*s", head, indent, "");
-		else
-			sl_buf_printf(ret, "%-*s", indent, head);
-		wrap(ret, o->text, indent, indent, width);
+		sl_opt_row(ret, head, o->text, HELP_INDENT, width);
 	}
-	if (u->takes_config)
-		sl_buf_puts(ret, "\nand every setting of 'signloop help config' as --NAME VALUE\n");
+	if (u->takes_config) {
+		sl_buf_puts(ret, "\n");
+		sl_opt_prose(ret, "and every setting of 'signloop help config' as --NAME VALUE", width);
+	}
 	if (u->examples) {
 		sl_buf_puts(ret, "\nexamples:\n  ");
 		wrap(ret, u->examples, 2, 2, NO_WRAP); /* a command stays on one line, to be copied */

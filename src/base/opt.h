@@ -44,4 +44,9 @@ enum sl_status sl_opt_parse(const struct sl_usage *u, const struct sl_opt *opts,
 	int argc, char **argv, struct sl_words *ret_words, bool *ret_help, struct sl_err *err);
 /* Text for a terminal of `width` columns. */
 enum sl_status sl_opt_help(const struct sl_usage *u, const struct sl_opt *opts, int width, struct sl_buf *ret);
+/* A row of a list: head, then text wrapped from column `indent` on (a third of a narrow terminal);
+ * a head that is too long has a line of its own. */
+void sl_opt_row(struct sl_buf *ret, const char *head, const char *text, int indent, int width);
+/* Wrapped text; two line ends in it end a paragraph. */
+void sl_opt_prose(struct sl_buf *ret, const char *text, int width);
 int sl_terminal_width(int fd); /* columns; 80 when unknown; at least 40 */

@@ -14,14 +14,39 @@ static const struct sl_usage usage = {
 	.words_max = 1,
 };
 
-static void list_commands(void)
+enum { COMMAND_INDENT = 13, FORMAT_INDENT = 15 };
+
+static void list_commands(int width, struct sl_buf *ret)
 {
-	printf("signloop %s: road frames in, better traffic-sign models out\n\nusage: signloop COMMAND [OPTION...]\n\n", SL_VERSION);
-	for (const struct sl_command *const *c = sl_commands; *c; c++)
-		printf("  %-9s %s\n", (*c)->usage->name, (*c)->usage->text);
-	printf("\n'signloop COMMAND --help' explains one; start with 'signloop up --demo'.\n"
-	       "Settings: flag over environment over file (--config FILE); 'signloop help config' lists them.\n"
-	       "Exit status: 0 done, 1 the answer is no, 2 wrong use or input, 3 could not.\n");
+	sl_opt_prose(ret, "signloop " SL_VERSION ": road frames in, better traffic-sign models out", width);
+	sl_buf_puts(ret, "\nusage: signloop COMMAND [OPTION...]\n\n");
+	for (const struct sl_command *const *c = sl_commands; *c; c++) {
+		SL_AUTOFREE char *head = sl_asprintf("  %s", (*c)->usage->name);
+		sl_opt_row(ret, head, (*c)->usage->text, COMMAND_INDENT, width);
+	}
+	sl_buf_puts(ret, "\n");
+	sl_opt_prose(ret, "'signloop COMMAND --help' explains one; start with 'signloop up --demo'.", width);
+	sl_opt_prose(ret,
+		"Settings: flag over environment over file (--config FILE); 'signloop help config' lists them.", width);
+	sl_opt_prose(ret, "Exit status: 0 done, 1 the answer is no, 2 wrong use or input, 3 could not.", width);
+}
+
+static void list_formats(int width, struct sl_buf *ret)
+{
+	static const char *const kinds[] = {
+		"crops with a class: 'import', 'train classifier', 'eval classifier'; 'train detector' pastes them",
+		"scenes with boxes: 'import', 'train detector', 'eval detector', and 'eval bundle' where they have classes"};
+
+	sl_opt_prose(ret, "--data FORMAT:PATH names labelled images, as gtsrb:gtsrb-train.tar.gz.", width);
+	for (int scenes = 0; scenes < 2; scenes++) {
+		sl_buf_puts(ret, "\n");
+		sl_opt_prose(ret, kinds[scenes], width);
+		for (const struct sl_format *f = sl_formats; f->name; f++) {
+			SL_AUTOFREE char *head = sl_asprintf("  %s", f->name);
+			if (f->scenes == scenes)
+				sl_opt_row(ret, head, f->text, FORMAT_INDENT, width);
+		}
+	}
 }
 
 static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct sl_err *err)
@@ -36,17 +61,14 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 		return s;
 	int width = sl_terminal_width(STDOUT_FILENO);
 	SL_AUTO(sl_buf_done) struct sl_buf b = {0};
-	if (!w.n) {
-		list_commands();
-		return SL_OK;
-	}
-	if (!strcmp(w.word[0], "formats")) {
-		for (const struct sl_format *f = sl_formats; f->name; f++)
-			printf("%-12s %s  %s\n", f->name, f->scenes ? "scenes" : "crops ", f->text);
-		return SL_OK;
-	}
-	if (!strcmp(w.word[0], "config")) {
+	bool all = !w.n, formats = w.n && !strcmp(w.word[0], "formats"), config = w.n && !strcmp(w.word[0], "config");
+	if (all)
+		list_commands(width, &b);
+	if (formats)
+		list_formats(width, &b);
+	if (config)
 		s = sl_config_print(cfg, width, &b);
+	if (all || formats || config) {
 		fwrite(b.ptr, 1, b.len, stdout);
 		return s;
 	}

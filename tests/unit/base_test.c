@@ -251,6 +251,32 @@ TEST(opt, words_options_and_errors)
 	sl_buf_done(&b);
 }
 
+static void check_lines(const struct sl_buf *b, size_t width)
+{
+	for (const char *line = (char *)b->ptr; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+		CHECK(strcspn(line, "\n") <= width);
+		CHECK(strcspn(line, "\n") == 0 || line[strcspn(line, "\n") - 1] != ' ');
+	}
+}
+
+TEST(opt, rows_keep_to_narrow_and_wide_terminals)
+{
+	static const char text[] = "VERSION[/train|heldout|aside|all] made by 'signloop dataset snapshot'";
+	SL_AUTO(sl_buf_done) struct sl_buf narrow = {0}, wide = {0};
+	const struct sl_opt opts[] = {{"count", SL_OPT_INT, "N", "how many", NULL, 0, 0}, SL_OPT_END};
+	const struct sl_usage u = {.name = "x", .synopsis = "x", .text = "does", .takes_config = true};
+	sl_opt_row(&narrow, "  dataset", text, 15, 40);
+	check_lines(&narrow, 40);
+	CHECK(strstr((char *)narrow.ptr, "|heldout|")); /* cut after a sign, not inside a word */
+	sl_opt_row(&wide, "  dataset", text, 15, 100);
+	CHECK_STR((char *)wide.ptr,
+		"  dataset      VERSION[/train|heldout|aside|all] made by 'signloop dataset snapshot'\n");
+	sl_buf_done(&narrow);
+	CHECK_EQ(sl_opt_help(&u, opts, 40, &narrow), SL_OK);
+	check_lines(&narrow, 40);
+	CHECK(strstr((char *)narrow.ptr, "\nand every setting"));
+}
+
 TEST(log, refuses_a_level_nobody_has)
 {
 	struct sl_err err;
