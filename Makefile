@@ -79,7 +79,7 @@ fmt: ## formats the C code
 	$(call need,$(FMT_PACKAGES))
 	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' 'bench/*.[ch]' | xargs clang-format -i
 
-models: $(BUILD)/signloop ## trains the shipped models anew (needs the data sets: SIGNLOOP_DATA=DIR; about an hour on 2 cores)
+models: $(BUILD)/signloop ## trains the shipped models anew (needs the data sets: SIGNLOOP_DATASETS=DIR; about an hour on 2 cores)
 	@sh tools/train_models.sh $(BUILD)
 
 clean:

@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Trains the shipped bundle anew from the public data sets: tools/train_models.sh BUILD
-# SIGNLOOP_DATA names the folder with gtsrb-train.tar.gz, gtsdb-train.tar.gz and tt100k-crops.tar.gz.
+# SIGNLOOP_DATASETS names the folder with gtsrb-train.tar.gz, gtsdb-train.tar.gz and tt100k-crops.tar.gz.
 # About an hour on two cores. The same data and machine give the same nets.
 set -eu
 build=$1
-data=${SIGNLOOP_DATA:?set SIGNLOOP_DATA to the folder of the data sets (docs/recipes.md)}
+data=${SIGNLOOP_DATASETS:?set SIGNLOOP_DATASETS to the folder of the data sets (docs/recipes.md)}
 out=$build/models
 mkdir -p "$out"
 "$build/signloop" train classifier --data "gtsrb:$data/gtsrb-train.tar.gz" --out "$out/classifier.onnx"

@@ -371,11 +371,11 @@ TEST(split, small_classes_give_at_least_one)
 
 static char *data_file(const char *name)
 {
-	const char *dir = getenv("SIGNLOOP_DATA");
+	const char *dir = getenv("SIGNLOOP_DATASETS");
 	char *path = dir ? sl_fs_join(dir, name) : sl_asprintf("%s/../shared/data/%s", sl_test_root(), name);
 
 	if (!sl_fs_is_file(path))
-		SKIP("the data set is not here; SIGNLOOP_DATA names its folder");
+		SKIP("the data set is not here; SIGNLOOP_DATASETS names its folder");
 	return path;
 }
 
