@@ -71,3 +71,43 @@ void sl_copy(char *ret, size_t size, const char *text)
 		SL_BUG("a text of %zu characters for an array of %zu: %.40s", n, size, text);
 	memcpy(ret, text, n + 1);
 }
+
+/* Bytes of the character at p, 0 when it is none (RFC 3629). */
+static size_t character(const uint8_t *p)
+{
+	size_t n = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
+	for (size_t i = 1; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
+		return 0; /* too long, a surrogate, or past the last */
+	return n;
+}
+
+bool sl_text_is_utf8(const char *text)
+{
+	const uint8_t *p = (const uint8_t *)text;
+	for (size_t n; *p; p += n)
+		if (!(n = character(p)))
+			return false;
+	return true;
+}
+
+void sl_text_mend(char *text)
+{
+	for (uint8_t *p = (uint8_t *)text; *p;) {
+		size_t n = character(p);
+		if (!n)
+			*p = '?';
+		p += n ? n : 1;
+	}
+}
+
+void sl_copy_cut(char *ret, size_t size, const char *text)
+{
+	size_t n = strnlen(text, size - 1);
+	while (text[n] && n && ((uint8_t)text[n] & 0xc0) == 0x80)
+		n--;
+	memcpy(ret, text, n);
+	ret[n] = 0;
+}

@@ -54,3 +54,8 @@ uint8_t *sl_buf_take(struct sl_buf *b, size_t *ret_len);
 /* Copies a text into an array of characters; SL_BUG when it does not fit: bounds are checked where bytes come in. */
 #define SL_COPY(array, text) sl_copy((array), sizeof(array), (text))
 void sl_copy(char *ret, size_t size, const char *text);
+/* As much of a text for people as fits, cut between characters. */
+#define SL_COPY_CUT(array, text) sl_copy_cut((array), sizeof(array), (text))
+void sl_copy_cut(char *ret, size_t size, const char *text);
+void sl_text_mend(char *text); /* each byte that is no UTF-8 becomes '?' */
+bool sl_text_is_utf8(const char *text);

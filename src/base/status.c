@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/status.h"
+#include "base/buf.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@ enum sl_status sl_fail(struct sl_err *err, enum sl_status s, const char *fmt, ..
 	err->status = s;
 	vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
+	sl_text_mend(err->text); /* what it quotes may be anything, or cut */
 	return s;
 }
 

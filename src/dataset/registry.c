@@ -238,6 +238,14 @@ static enum sl_status append(struct sl_artifacts *a, struct sl_alias_entry *e, s
 			      : s;
 }
 
+/* The log is for ever: what does not fit is refused, not cut. */
+static enum sl_status check_text(const char *name, const char *text, size_t size, struct sl_err *err)
+{
+	if (text && strlen(text) >= size)
+		return sl_fail(err, SL_INVALID, "\"%s\" has %zu bytes; at most %zu", name, strlen(text), size - 1);
+	return !text || sl_text_is_utf8(text) ? SL_OK : sl_fail(err, SL_INVALID, "\"%s\" is no UTF-8", name);
+}
+
 static enum sl_status try_publish(const struct sl_stores *st, const struct sl_config *cfg, const struct sl_publish *p,
 	struct sl_alias_entry *e, json_t **ret_evaluation, struct sl_err *err)
 {
@@ -250,8 +258,8 @@ static enum sl_status try_publish(const struct sl_stores *st, const struct sl_co
 		s = judge(st, cfg, p, e, ret_evaluation, err);
 	if (s != SL_OK)
 		return s;
-	snprintf(e->by, sizeof(e->by), "%s", p->by ? p->by : "");
-	snprintf(e->note, sizeof(e->note), "%s", p->note ? p->note : "");
+	SL_COPY(e->by, p->by ? p->by : "");
+	SL_COPY(e->note, p->note ? p->note : "");
 	e->time_ms = sl_now_ms();
 	return append(st->artifacts, e, err);
 }
@@ -265,6 +273,8 @@ enum sl_status sl_model_publish(const struct sl_stores *st, const struct sl_conf
 	/* A candidate that lost a race was not compared with anything: again. What is live is
 	 * for a person to look at again. */
 	int tries = p->alias && strcmp(p->alias, SL_ALIAS_LIVE) != 0 ? PUT_TRIES : 1;
+	if (check_text("by", p->by, SL_ALIAS_WHO, err) != SL_OK || check_text("note", p->note, SL_ALIAS_NOTE, err) != SL_OK)
+		return SL_INVALID;
 	if (p->digest) {
 		SL_AUTO(sl_buf_done) struct sl_buf file = {0};
 		s = sl_model_get(st->artifacts, p->digest, &file, err);

@@ -193,7 +193,8 @@ enum sl_status sl_object_put(struct sl_artifacts *a, const char *path, json_t *v
 {
 	SL_AUTO(sl_buf_done) struct sl_buf text = {0};
 	SL_AUTO(sl_buf_done) struct sl_buf there = {0};
-	sl_json_print(v, &text);
+	if (sl_json_print(v, &text) != SL_OK) /* also where v could not be made */
+		return sl_fail(err, SL_INVALID, "%s: a text in it is no UTF-8", path);
 	enum sl_status s = put_again(a, path, sl_buf_slice(&text), err);
 	if (s != SL_EXISTS)
 		return s;

@@ -160,7 +160,7 @@ static enum sl_status take(struct sl_curator *c, const struct sl_message *m, str
 	if (s != SL_OK) {
 		json_decref(w.body);
 		w.body = NULL;
-		snprintf(w.why, sizeof(w.why), "%.*s", (int)sizeof(w.why) - 1, why.text);
+		SL_COPY_CUT(w.why, why.text);
 	}
 	w.label.partition = m->partition;
 	w.label.position = m->position;

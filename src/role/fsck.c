@@ -9,6 +9,7 @@ static void add(json_t *list, const char *what, const char *where, const char *f
 {
 	char why[SL_ERR_TEXT];
 	vsnprintf(why, sizeof(why), fmt, ap);
+	sl_text_mend(why);
 	json_array_append_new(list, json_pack("{s:s,s:s,s:s}", "what", what, "where", where, "why", why));
 }
 

@@ -52,7 +52,7 @@ static bool pause_a_while(struct intake *in, const struct sl_err *err)
 	sl_metric_add(in->failed, 1);
 	sl_log(SL_WARN, "intake", "tries again", SL_S("error", err->text));
 	pthread_mutex_lock(&in->loop.lock);
-	snprintf(in->why, sizeof(in->why), "%.*s", (int)sizeof(in->why) - 1, err->text);
+	SL_COPY_CUT(in->why, err->text);
 	pthread_mutex_unlock(&in->loop.lock);
 	sl_loop_pause(&in->loop);
 	return sl_loop_goes_on(&in->loop);

@@ -103,7 +103,7 @@ static enum sl_status load(struct rollout *r, const char *digest, struct sl_err 
 static void say_why(struct rollout *r, const char *why)
 {
 	pthread_mutex_lock(&r->loop.lock);
-	snprintf(r->why, sizeof(r->why), "%.*s", (int)sizeof(r->why) - 1, why);
+	SL_COPY_CUT(r->why, why);
 	pthread_mutex_unlock(&r->loop.lock);
 }
 

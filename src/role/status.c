@@ -258,6 +258,7 @@ static void get_ready(struct sl_request *r, void *arg)
 	char why[160] = "";
 	bool ready = p->is_ready(p->arg, why);
 	json_t *v = json_pack("{s:b}", "ready", ready);
+	sl_text_mend(why); /* a long reason was cut */
 	if (!ready)
 		json_object_set_new(v, "why", json_string(why));
 	sl_answer_json(r, ready ? 200 : 503, v);

@@ -285,3 +285,26 @@ TEST(log, refuses_a_level_nobody_has)
 	CHECK(!sl_log_is_on(SL_INFO, "frames"));
 	CHECK_STATUS(sl_log_setup("loud", &err), SL_USAGE);
 }
+
+TEST(text, is_cut_between_characters_and_mended)
+{
+	struct sl_err err;
+	char six[6], text[] = "a\xed\x91" "b\xff\xc3\xbc\xed\xa0\x80\xf0\x9f\x98\x80";
+	SL_COPY_CUT(six, "ab\xed\x91\x9c\xed\x91\x9c");
+	CHECK_STR(six, "ab\xed\x91\x9c");
+	SL_COPY_CUT(six, "abc\xed\x91\x9c");
+	CHECK_STR(six, "abc");
+	SL_COPY_CUT(six, "abcde");
+	CHECK_STR(six, "abcde");
+	CHECK(!sl_text_is_utf8(text));
+	sl_text_mend(text);
+	CHECK_STR(text, "a??b?\xc3\xbc???\xf0\x9f\x98\x80");
+	CHECK(sl_text_is_utf8(text));
+	for (int n = 0; n < 4; n++) { /* wherever an error's text is cut, it can be said in JSON */
+		char many[2 * SL_ERR_TEXT] = "xxx";
+		for (size_t i = (size_t)n; i + 4 < sizeof(many); i += 3)
+			memcpy(many + i, "\xed\x91\x9c", 4);
+		sl_fail(&err, SL_INVALID, "%s", many);
+		CHECK(sl_text_is_utf8(err.text));
+	}
+}

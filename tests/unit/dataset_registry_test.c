@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "dataset/export.h"
 #include "dataset/ingest.h"
+#include "dataset/shard.h"
 #include "dataset_fixture.h"
 #include "harness.h"
 #include "nn/onnx/onnx.h"
@@ -314,5 +315,26 @@ TEST(ingest, a_sign_of_unknown_class_becomes_no_label)
 	CHECK_EQ(crops, 0);
 	sl_source_free(s);
 	sl_taxonomy_free(t);
+	fixture_close(&f);
+}
+
+/* The alias log is read whole by everyone: one entry that is no JSON would end all rollouts. */
+TEST(registry, a_name_or_note_that_does_not_fit_is_refused_and_harms_nothing)
+{
+	struct fixture f = fixture_open();
+	struct sl_alias_entry e;
+	struct sl_err err;
+	char digest[SL_DIGEST], live[SL_DIGEST], note[SL_ALIAS_NOTE + 3] = "x";
+	put(&f, "a", digest);
+	for (size_t i = 1; i + 3 <= SL_ALIAS_NOTE + 1; i += 3)
+		memcpy(note + i, "\xed\x91\x9c", 3); /* cut at the limit it would be half a letter */
+	struct sl_publish long_note = {.digest = digest, .note = note}, latin = {.digest = digest, .by = "J\xfcrgen"};
+	CHECK_STATUS(sl_model_publish(&f.st, f.cfg, &long_note, &e, NULL, &err), SL_INVALID);
+	CHECK_STATUS(sl_model_publish(&f.st, f.cfg, &latin, &e, NULL, &err), SL_INVALID);
+	CHECK_STATUS(sl_alias_digest(f.st.artifacts, SL_ALIAS_LIVE, live, &err), SL_NOT_FOUND);
+	struct sl_publish good = {.digest = digest, .by = "J\xc3\xbcrgen"};
+	CHECK_OK(sl_model_publish(&f.st, f.cfg, &good, &e, NULL, &err));
+	CHECK_OK(sl_alias_digest(f.st.artifacts, SL_ALIAS_LIVE, live, &err));
+	CHECK_STATUS(sl_object_put(f.st.artifacts, "datasets/v0001.json", NULL, &err), SL_INVALID);
 	fixture_close(&f);
 }
