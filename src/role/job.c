@@ -8,7 +8,7 @@
 #include "core/manifest.h"
 #include <stdio.h>
 
-enum { FORMAT = 1, NAME = 64, NOTE = 500 };
+enum { FORMAT = 1, NAME = 64, NOTE = 500, WHO = 63 }; /* bytes; WHO as in the alias log */
 
 struct job {
 	int number;
@@ -22,7 +22,7 @@ struct sl_jobs {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	struct job *job; /* by number */
-	int n;
+	int n, last;     /* last: highest number that any folder has, also one that cannot be read */
 	bool closing;
 };
 
@@ -82,6 +82,7 @@ static enum sl_status load_one(const char *name, void *arg, struct sl_err *err)
 	SL_AUTO(sl_buf_done) struct sl_buf text = {0};
 	SL_AUTOFREE char *path = sl_jobs_path(j, name, "job.json");
 	json_t *v = NULL;
+	j->last = SL_MAX(j->last, number_of(name));
 	if (!number_of(name) || sl_fs_read(path, &text, NULL) != SL_OK ||
 		sl_json_parse(sl_buf_slice(&text), path, &v, NULL) != SL_OK)
 		return SL_OK;
@@ -151,7 +152,7 @@ static enum sl_status take_text(json_t *request, const char *name, size_t most, 
 	const char *text = NULL;
 	enum sl_status s = sl_json_opt_str(request, "body", name, &text, err);
 	if (s == SL_OK && text && strlen(text) > most)
-		return sl_fail(err, SL_INVALID, "body: \"%s\" is longer than %zu characters", name, most);
+		return sl_fail(err, SL_INVALID, "body: \"%s\" is longer than %zu bytes", name, most);
 	if (s == SL_OK && text)
 		json_object_set_new(job, name, json_string(text));
 	return s;
@@ -203,10 +204,12 @@ static enum sl_status make_job(json_t *request, json_t **ret, struct sl_err *err
 	SL_AUTOJSON json_t *job = json_pack("{s:i,s:s}", "v", FORMAT, "id", "");
 	json_t *publish = json_object_get(request, "publish"), *force = json_object_get(request, "force");
 	json_t *options = json_object_get(request, "options");
-	static const char *const names[] = {"kind", "dataset", "bundle", "by"};
+	static const char *const names[] = {"kind", "dataset", "bundle"};
 	enum sl_status s = json_is_object(request) ? SL_OK : sl_fail(err, SL_INVALID, "body: a JSON object is wanted");
 	for (size_t i = 0; i < SL_COUNT(names) && s == SL_OK; i++)
 		s = take_text(request, names[i], NAME, job, err);
+	if (s == SL_OK)
+		s = take_text(request, "by", WHO, job, err);
 	if (s == SL_OK)
 		s = take_text(request, "note", NOTE, job, err);
 	if (s == SL_OK)
@@ -278,7 +281,7 @@ enum sl_status sl_jobs_add(struct sl_jobs *j, json_t *request, json_t **ret, str
 	s = has_room(j, err);
 	if (s == SL_OK) {
 		char id[SL_JOB_ID];
-		int number = j->n ? j->job[j->n - 1].number + 1 : 1;
+		int number = ++j->last;
 		snprintf(id, sizeof(id), "j%05d", number);
 		json_object_set_new(v, "id", json_string(id));
 		json_object_set_new(v, "created", json_integer(sl_now_ms()));

@@ -65,6 +65,21 @@ TEST(jobs, a_full_queue_is_busy_and_one_that_waits_can_be_cancelled)
 	sl_jobs_free(j);
 }
 
+/* What a job left behind must not be taken for another's. */
+TEST(jobs, the_number_of_a_job_that_cannot_be_read_is_not_given_again)
+{
+	struct sl_err err;
+	char id[SL_JOB_ID];
+	SL_AUTOFREE char *dir = sl_fs_join(sl_test_dir(), "jobs/j00007");
+	SL_AUTOFREE char *path = sl_fs_join(dir, "job.json");
+	CHECK_OK(sl_fs_mkdirs(dir, &err));
+	CHECK_OK(sl_fs_write(path, sl_slice_str("{"), true, &err));
+	struct sl_jobs *j = open_jobs();
+	CHECK_OK(add(j, "{\"kind\":\"train\"}", id, &err));
+	CHECK_STR(id, "j00008");
+	sl_jobs_free(j);
+}
+
 TEST(jobs, a_request_that_is_none_is_named)
 {
 	static const char *const bad[][2] = {{"{}", "kind"}, {"[]", "object"}, {"{\"kind\":\"dance\"}", "kind"},
