@@ -94,6 +94,13 @@ class Server:
         assert r.status_code == code, f'POST {path}: {r.status_code} {r.text[:500]}\n{self.log()}'
         return r
 
+    def wait_curated(self, labels):
+        """Until at least so many labels were written and curate has stored them all."""
+        def done():
+            s = self.get('/v1/status').json()
+            return s['labels']['total'] >= labels and s['lag'].get('curate') == 0
+        wait_until(done, 30, f'{labels} labels in the dataset')
+
     def frame(self, jpeg, **query):
         return self.post('/v1/frames', data=jpeg, headers={'Content-Type': 'image/jpeg'}, params=query).json()
 
