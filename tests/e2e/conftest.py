@@ -94,12 +94,14 @@ class Server:
         assert r.status_code == code, f'POST {path}: {r.status_code} {r.text[:500]}\n{self.log()}'
         return r
 
-    def wait_curated(self, labels):
-        """Until at least so many labels were written and curate has stored them all."""
+    def wait_drained(self):
+        """Until the consumers have done all that was written before this call: seen in a sample taken after it."""
+        before = self.get('/v1/status').json()['uptime_s']
+
         def done():
             s = self.get('/v1/status').json()
-            return s['labels']['total'] >= labels and s['lag'].get('curate') == 0
-        wait_until(done, 30, f'{labels} labels in the dataset')
+            return s['uptime_s'] > before and not any(s['lag'].values())
+        wait_until(done, 30, 'the consumers')
 
     def frame(self, jpeg, **query):
         return self.post('/v1/frames', data=jpeg, headers={'Content-Type': 'image/jpeg'}, params=query).json()

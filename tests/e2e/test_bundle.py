@@ -75,7 +75,7 @@ def test_a_yolov5_detector_serves(start_server, demo_frames, parts, tmp_path, de
     assert server.post('/api/labeling-test', body).json()['result'] == 'GOOD'
     shape = server.get('/v2/models/detector').json()['inputs'][0]['shape']
     assert shape == [-1, 3, -1, -1]
-    wait_until(lambda: all(n == 0 for n in server.get('/v1/status').json()['lag'].values()), 30, 'the consumers')
+    server.wait_drained()
 
 
 def test_a_classifier_with_numbers_of_each_channel(parts, tmp_path):

@@ -195,12 +195,12 @@ def test_what_is_stored_is_what_the_formats_page_shows(start_server, demo_frames
     server = start_server('--reviews-cap', '1')
     keys = [s['key'] for i, f in enumerate(demo_frames)
             for s in server.frame(f, device='car7', frame=f'{i}', sequence=f'd{i}', lat=1, lon=2, heading=3)['signs']]
-    wait_until(lambda: server.get('/v1/status').json()['lag'].get('intake') == 0, 30, 'intake')
+    server.wait_drained()
     for i, r in enumerate(server.get('/v1/reviews/next', params={'voter': 'ann', 'n': 50}).json()['reviews']):
         choice = 'not_a_sign' if i == 0 else r['candidates'][0]['class']['index']
         server.post(f'/v1/reviews/{r["key"]}/votes', {'voter': 'ann', 'vote_id': f'a{i}', 'choice': choice})
     wait_until(lambda: server.get('/v1/status').json()['reviews']['unsent'] == 0, 30, 'the outbox')
-    wait_until(lambda: server.get('/v1/status').json()['lag'].get('curate') == 0, 30, 'curate')
+    server.wait_drained()
     server.post('/v1/datasets', {'note': 'n'}, code=201)
     job = server.post('/v1/jobs', {'kind': 'train', 'options': {'steps': 2}, 'by': 'ann', 'note': 'x'}, code=202).json()
     wait_until(lambda: server.get(f'/v1/jobs/{job["id"]}').json()['state'] == 'done', 120, 'the job')
@@ -298,7 +298,7 @@ def test_examples_of_the_readme_run(start_server, demo_frames, tmp_path):
     (tmp_path / 'road.jpg').write_bytes(demo_frames[0])
     for f in demo_frames:
         server.frame(f)
-    wait_until(lambda: server.get('/v1/status').json()['lag'].get('intake') == 0, 30, 'intake')
+    server.wait_drained()
     wait_until(lambda: server.get('/v1/status').json()['dataset']['rows'] > 0, 30, 'curate')
     readme = ROOT / 'README.md'
     shell = [b for b in blocks(readme, 'sh') if 'curl' in b]

@@ -15,7 +15,7 @@ def learn_something(server, frames):
     for f in frames:
         server.frame(f, device='car1')
     wait_until(lambda: server.get('/v1/status').json()['labels']['total'] > 0, 30, 'labels')
-    wait_until(lambda: server.get('/v1/status').json()['lag'].get('curate') == 0, 30, 'curate')
+    server.wait_drained()
 
 
 def test_versions_travel(start_server, demo_frames, tmp_path):
@@ -39,7 +39,7 @@ def test_versions_travel(start_server, demo_frames, tmp_path):
     assert server.stop() == 0
 
     second = start_server(data='data-webdataset')
-    wait_until(lambda: second.get('/v1/status').json()['lag'].get('curate') == 0, 30, 'curate')
+    second.wait_drained()
     gold = js('dataset', 'snapshot', '--to', second.url)
     assert gold['sources'] == {'gold': gold['rows']}
     key = json.loads(run('dataset', 'show', 'v0001', '--data', second.data, '--json').stdout)
