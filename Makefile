@@ -71,9 +71,8 @@ test-e2e: $(MESON) venv ## golden files, the whole circle by HTTP, kills, comman
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs --suite golden
 	@SIGNLOOP_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/golden tests/e2e $(PYTEST_FLAGS)
 
-bench: $(MESON) ## frames/s, votes/s, stage times and where the time goes
-	@$(NINJA)
-	@sh bench/run.sh $(BUILD)
+bench: $(MESON) ## frames/s, votes/s, stage times and where the time goes; SHORT=1: half a minute instead of minutes
+	@SHORT='$(SHORT)' sh bench/run.sh $(BUILD)
 
 fmt: ## formats the C code
 	$(call need,$(FMT_PACKAGES))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Milliseconds a run of a net on one core.
+ * Milliseconds a run of a net on one core: wall time, and the thread's CPU time, which a busy machine changes less.
  *   nn_bench                          the two nets that ship, untrained, f32 and bf16
  *   nn_bench FILE.onnx N,C,H,W [RUNS] a file's net at that input shape
  */
@@ -14,7 +14,7 @@
 #include <stdio.h>
 
 struct times {
-	double first, best, median; /* the first run makes the program */
+	double first, best, median, cpu; /* the first run makes the program; cpu: median too */
 	int64_t bytes;
 };
 
@@ -38,30 +38,33 @@ static enum sl_status measure(const struct sl_model *m, const struct sl_tensor *
 {
 	struct sl_session *s = sl_session_new(m);
 	SL_AUTOFREE double *ms = sl_calloc((size_t)runs, sizeof(*ms));
+	SL_AUTOFREE double *cpu = sl_calloc((size_t)runs, sizeof(*cpu));
 	int64_t start = sl_mono_us(), bytes;
 	enum sl_status st = run_once(s, in, px, err);
 	double first = (double)(sl_mono_us() - start) / 1000;
 
 	bytes = sl_session_bytes(s);
 	for (int i = 0; i < runs && st == SL_OK; i++) {
-		int64_t at = sl_mono_us();
+		int64_t at = sl_mono_us(), cpu_at = sl_cpu_us();
 
 		st = run_once(s, in, px, err);
 		ms[i] = (double)(sl_mono_us() - at) / 1000;
+		cpu[i] = (double)(sl_cpu_us() - cpu_at) / 1000;
 	}
 	sl_session_free(s);
 	qsort(ms, (size_t)runs, sizeof(*ms), by_value);
-	*ret = (struct times){first, ms[0], ms[runs / 2], bytes};
+	qsort(cpu, (size_t)runs, sizeof(*cpu), by_value);
+	*ret = (struct times){first, ms[0], ms[runs / 2], cpu[runs / 2], bytes};
 	return st;
 }
 
 static void print_row(const char *name, const struct sl_model *m, const struct times *t, const struct times *pixels,
 	int64_t macs, int64_t params)
 {
-	printf("%-12s %-4s %8.3f ms best %8.3f median %8.1f first", name,
-		sl_model_precision(m) == SL_PRECISION_BF16 ? "bf16" : "f32", t->best, t->median, t->first);
+	printf("%-12s %-4s %8.3f ms best %8.3f median %8.3f CPU %8.1f first", name,
+		sl_model_precision(m) == SL_PRECISION_BF16 ? "bf16" : "f32", t->best, t->median, t->cpu, t->first);
 	if (pixels)
-		printf("; from pixels %8.3f best %8.3f median", pixels->best, pixels->median);
+		printf("; from pixels %8.3f best %8.3f median %8.3f CPU", pixels->best, pixels->median, pixels->cpu);
 	printf("; %.1f MMAC, %.1f k parameters, %.1f MB a session\n", (double)macs / 1e6, (double)params / 1e3,
 		(double)t->bytes / 1e6);
 }

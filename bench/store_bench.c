@@ -2,7 +2,12 @@
  *
  * How many durable calls a second the embedded stores take, and how long one waits.
  *
- *   build/bench/store_bench [FOLDER]     a new folder below FOLDER (default: TMPDIR or /tmp)
+ *   build/bench/store_bench [--seconds N] [--part log|crops|reviews] [FOLDER]
+ *                        a new folder below FOLDER (default: TMPDIR or /tmp), removed after
+ *   build/bench/store_bench --fill FOLDER
+ *                        puts the open reviews into a data folder and ends: for a bench of the server
+ *
+ * CPU is of the whole process, all threads, a call of those that ran together.
  *
  * The goals (issue: fast enough to build on): >= 2,000 votes/s from 64 callers; a lease at
  * 100,000 open reviews within 20 ms for 99 of 100.
@@ -15,7 +20,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { CALLERS = 64, REVIEWS = 100000, SECONDS = 5, SAMPLES = 1 << 20, PAST = 20000 };
+enum { CALLERS = 64, REVIEWS = 100000, SAMPLES = 1 << 20, PAST = 20000 };
 
 struct probe {
 	const char *name;
@@ -25,10 +30,12 @@ struct probe {
 	_Atomic int n;
 	int32_t *us;
 	int64_t started_us, ended_us;
+	double cpu_us; /* a call */
 };
 
 static struct sl_stores st;
 static _Atomic bool stop;
+static int seconds = 5;
 
 static void must(enum sl_status s, const struct sl_err *err)
 {
@@ -66,16 +73,24 @@ static void report(struct probe *p)
 {
 	int n = SL_MIN(p->n, SAMPLES);
 	qsort(p->us, (size_t)n, sizeof(*p->us), by_value);
-	printf("%-34s %8d %10.0f %9.2f %9.2f %9.2f\n", p->name, p->callers,
+	printf("%-34s %8d %10.0f %9.2f %9.2f %9.2f %9.1f\n", p->name, p->callers,
 		(double)p->n / ((double)(p->ended_us - p->started_us) / 1e6), p->us[n / 2] / 1e3,
-		p->us[(int64_t)n * 99 / 100] / 1e3, p->us[n - 1] / 1e3);
+		p->us[(int64_t)n * 99 / 100] / 1e3, p->us[n - 1] / 1e3, p->cpu_us);
 	fflush(stdout);
 }
 
-/* Runs the probes at once for SECONDS, and prints a line each. */
+static int64_t process_cpu_us(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* Runs the probes at once for `seconds`, and prints a line each. */
 static void measure(struct probe *p, int n)
 {
 	struct caller *c[4];
+	int64_t cpu = process_cpu_us(), calls = 0;
 	stop = false;
 	for (int k = 0; k < n; k++) {
 		p[k].us = SL_NEW_N(int32_t, SAMPLES);
@@ -86,7 +101,7 @@ static void measure(struct probe *p, int n)
 			c[k][i].thread = sl_thread_start("bench", run_caller, &c[k][i]);
 		}
 	}
-	struct timespec end = sl_timespec(sl_deadline_ms(SECONDS * 1000));
+	struct timespec end = sl_timespec(sl_deadline_ms(seconds * 1000));
 	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL))
 		;
 	stop = true;
@@ -94,9 +109,13 @@ static void measure(struct probe *p, int n)
 		for (int i = 0; i < p[k].callers; i++)
 			pthread_join(c[k][i].thread, NULL);
 		p[k].ended_us = sl_mono_us();
+		calls += p[k].n;
+		free(c[k]);
+	}
+	for (int k = 0; k < n; k++) {
+		p[k].cpu_us = (double)(process_cpu_us() - cpu) / (double)SL_MAX(calls, 1);
 		report(&p[k]);
 		free(p[k].us);
-		free(c[k]);
 	}
 }
 
@@ -104,7 +123,9 @@ static void measure(struct probe *p, int n)
 
 static void key_of(int i, char ret[SL_KEY])
 {
-	snprintf(ret, SL_KEY, "%04x-%024d-100x200x64x64", i * 2654435761u >> 16, i);
+	char frame[65];
+	snprintf(frame, sizeof(frame), "%024x%040d", (unsigned)i, 0);
+	sl_key_make(ret, frame, 100, 200, 64, 64);
 }
 
 static void add_reviews(void)
@@ -264,6 +285,7 @@ static void measure_reviews(void)
 	measure(&both, 1);
 	lease_probe.started_us = both.started_us;
 	lease_probe.ended_us = both.ended_us;
+	lease_probe.cpu_us = both.cpu_us;
 	report(&lease_probe);
 	free(lease_probe.us);
 	struct probe alone = {.name = "vote", .callers = CALLERS, .call = vote_alone};
@@ -278,18 +300,9 @@ static void measure_reviews(void)
 	measure(&past, 1);
 }
 
-int main(int argc, char **argv)
+static void measure_log(void)
 {
-	const char *tmp = getenv("TMPDIR");
-	SL_AUTOFREE char *dir = sl_asprintf("%s/signloop-bench-XXXXXX", argc > 1 ? argv[1] : tmp ? tmp : "/tmp");
-	struct sl_config *cfg = sl_settings_new();
 	struct sl_err err;
-	if (!mkdtemp(dir)) {
-		fprintf(stderr, "bench: %s: cannot be made\n", dir);
-		return 3;
-	}
-	must(sl_stores_open(cfg, dir, &st, &err), &err);
-	printf("%-34s %8s %10s %9s %9s %9s\n", "durable calls", "callers", "calls/s", "p50 ms", "p99 ms", "max ms");
 	struct probe logs[] = {{.name = "log append (300 bytes)", .callers = CALLERS, .call = append},
 		{.name = "  beside it poll and commit", .callers = 1, .call = follow}};
 	must(sl_consumer_open(st.log, "bench", "labels", &consumer, &err), &err);
@@ -297,13 +310,54 @@ int main(int argc, char **argv)
 	sl_consumer_close(consumer);
 	struct probe one = {.name = "log append, one caller", .callers = 1, .call = append};
 	measure(&one, 1);
+}
+
+static void measure_crops(void)
+{
 	struct probe crops = {.name = "crop put (2.5 kB)", .callers = CALLERS, .call = put};
 	measure(&crops, 1);
 	struct probe gets = {.name = "crop get", .callers = CALLERS, .call = get};
 	measure(&gets, 1);
-	measure_reviews();
+}
+
+static void measure_all(const char *part)
+{
+	printf("%-34s %8s %10s %9s %9s %9s %9s\n", "durable calls", "callers", "calls/s", "p50 ms", "p99 ms", "max ms", "CPU us");
+	if (!part || strcmp(part, "log") == 0)
+		measure_log();
+	if (!part || strcmp(part, "crops") == 0)
+		measure_crops();
+	if (!part || strcmp(part, "reviews") == 0)
+		measure_reviews();
+}
+
+int main(int argc, char **argv)
+{
+	const char *tmp = getenv("TMPDIR"), *part = NULL, *fill = NULL;
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
+			seconds = SL_MAX(atoi(argv[++i]), 1);
+		else if (strcmp(argv[i], "--part") == 0 && i + 1 < argc)
+			part = argv[++i];
+		else if (strcmp(argv[i], "--fill") == 0 && i + 1 < argc)
+			fill = argv[++i];
+		else
+			tmp = argv[i];
+	SL_AUTOFREE char *dir = fill ? sl_strdup(fill) : sl_asprintf("%s/signloop-bench-XXXXXX", tmp ? tmp : "/tmp");
+	struct sl_config *cfg = sl_settings_new();
+	struct sl_err err;
+	if (!fill && !mkdtemp(dir)) {
+		fprintf(stderr, "bench: %s: cannot be made\n", dir);
+		return 3;
+	}
+	must(sl_stores_open(cfg, dir, &st, &err), &err);
+	if (fill)
+		add_reviews();
+	else
+		measure_all(part);
 	sl_stores_close(&st);
 	sl_config_free(cfg);
-	must(sl_fs_remove_tree(dir, &err), &err);
+	if (!fill)
+		must(sl_fs_remove_tree(dir, &err), &err);
 	return 0;
 }
