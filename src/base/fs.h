@@ -16,6 +16,7 @@ bool sl_fs_is_dir(const char *path);
 bool sl_fs_is_file(const char *path);
 int64_t sl_fs_size(const char *path); /* -1 when absent */
 char *sl_fs_join(const char *dir, const char *name); /* free() */
+char *sl_fs_self(void); /* the path of this program; free(); NULL where the system does not say */
 /* Calls fn for each name in dir but . and .., sorted bytewise; a non-OK result stops. */
 enum sl_status sl_fs_each(const char *dir, enum sl_status (*fn)(const char *name, void *arg, struct sl_err *err),
 	void *arg, struct sl_err *err);

@@ -62,6 +62,16 @@ char *sl_strdup(const char *s)
 	return s ? sl_memdup(s, strlen(s) + 1) : NULL;
 }
 
+char *sl_strndup(const char *s, size_t n)
+{
+	n = n ? strnlen(s, n) : 0;
+	char *copy = sl_alloc(n + 1);
+	if (n)
+		memcpy(copy, s, n);
+	copy[n] = 0;
+	return copy;
+}
+
 char *sl_asprintf(const char *fmt, ...)
 {
 	char *s = NULL;

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/log.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "cmd/command.h"
 #include "cmd/process.h"
-#include <errno.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -35,11 +33,9 @@ struct demo {
 
 static void start_cars(struct demo *d, const char *url)
 {
-	char self[4096];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	if (n <= 0)
+	SL_AUTOFREE char *self = sl_fs_self();
+	if (!self)
 		return;
-	self[n] = 0;
 	char cars[24], rate[24];
 	snprintf(cars, sizeof(cars), "%lld", (long long)d->cars);
 	snprintf(rate, sizeof(rate), "%g", d->rate);

@@ -142,9 +142,10 @@ enum sl_status sl_shard_each(struct sl_slice tar, enum sl_status (*fn)(const str
 		} else if (!take_key(m.name, ".json", row.key)) {
 			return sl_fail(err, SL_CORRUPT, "tar has a member '%s' that is no row", m.name);
 		}
+		if (s != SL_OK)
+			return s;
 		row.json = m.bytes;
-		if (s == SL_OK)
-			s = fn(&row, arg, err);
+		s = fn(&row, arg, err);
 		if (s != SL_OK)
 			return s;
 	}

@@ -23,7 +23,7 @@ static char *read_value(const char **s)
 {
 	if (**s != '"') {
 		size_t n = strcspn(*s, "; \t");
-		char *v = n ? strndup(*s, n) : NULL;
+		char *v = n ? sl_strndup(*s, n) : NULL;
 		*s += n;
 		return v;
 	}
@@ -86,8 +86,8 @@ static enum sl_status parse_urlencoded(struct sl_slice body, struct sl_form *f, 
 		const char *eq = memchr(s, '=', n);
 		size_t name = eq ? (size_t)(eq - s) : n;
 		char **own = f->own[f->n];
-		own[0] = strndup(s, name);
-		own[1] = eq ? strndup(eq + 1, n - name - 1) : sl_strdup("");
+		own[0] = sl_strndup(s, name);
+		own[1] = eq ? sl_strndup(eq + 1, n - name - 1) : sl_strdup("");
 		f->n++;
 		if (!sl_router_unescape(own[0], true) || !sl_router_unescape(own[1], true))
 			return sl_fail(err, SL_INVALID, "the form has a bad %%XX escape");
@@ -130,7 +130,7 @@ static enum sl_status read_part_headers(struct sl_slice body, size_t *at, char *
 			break;
 		if (memchr(s, 0, n))
 			return sl_fail(err, SL_INVALID, "multipart: a header has a NUL byte");
-		SL_AUTOFREE char *line = strndup(s, n);
+		SL_AUTOFREE char *line = sl_strndup(s, n);
 		enum sl_status st = read_part_header(line, own, err);
 		if (st != SL_OK)
 			return st;

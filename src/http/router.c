@@ -173,9 +173,9 @@ enum sl_status sl_router_target_parse(const char *raw, struct sl_router_target *
 		raw = strchrnul(strchr(raw, ':') + 3, '/'); /* absolute form, from proxies */
 	struct sl_router_target t = {0};
 	size_t n = strcspn(raw, "?#");
-	t.path = n ? strndup(raw, n) : sl_strdup("/");
+	t.path = n ? sl_strndup(raw, n) : sl_strdup("/");
 	if (raw[n] == '?')
-		t.query = strndup(raw + n + 1, strcspn(raw + n + 1, "#"));
+		t.query = sl_strndup(raw + n + 1, strcspn(raw + n + 1, "#"));
 	enum sl_status s = SL_OK;
 	if (*t.path != '/')
 		s = sl_fail(err, SL_INVALID, "the request target must begin with '/'");

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ARGS = 40, LINE = 8192, TAR_PIECE = 4 << 20, LOOK_MS = 200, KILL_MS = 60000, SELF = 4096, LOG_TAIL = 4096 };
+enum { ARGS = 40, LINE = 8192, TAR_PIECE = 4 << 20, LOOK_MS = 200, KILL_MS = 60000, LOG_TAIL = 4096 };
 #define EPOCHS 5.0 /* a fine-tuning run's, where the job names no length */
 
 /* ---- the rows ---- */
@@ -193,12 +193,10 @@ static _Noreturn void become_child(const struct args *a, const char *self, int o
 static enum sl_status spawn(struct sl_learning *l, const struct args *a, const char *log_path, pid_t *ret_pid, int *ret_fd,
 	struct sl_err *err)
 {
-	char self[SELF];
+	SL_AUTOFREE char *self = sl_fs_self();
 	int fd[2];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	if (n <= 0)
-		return sl_fail_errno(err, SL_IO, errno, "/proc/self/exe");
-	self[n] = 0;
+	if (!self)
+		return sl_fail(err, SL_IO, "this program's own path is not known, so training cannot be started");
 	int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 	if (log < 0)
 		return sl_fail_errno(err, SL_IO, errno, "%s", log_path);

@@ -217,8 +217,8 @@ static bool take_vote(struct sl_request *r, struct sl_labeling *l, const char *k
 static char *field(const struct sl_part *p, int n, const char *name)
 {
 	for (int i = 0; i < n; i++)
-		if (!strcmp(p[i].name, name) && !memchr(p[i].body.ptr ? (const char *)p[i].body.ptr : "", 0, p[i].body.len))
-			return strndup((const char *)p[i].body.ptr, p[i].body.len);
+		if (!strcmp(p[i].name, name) && !(p[i].body.len && memchr(p[i].body.ptr, 0, p[i].body.len)))
+			return sl_strndup((const char *)p[i].body.ptr, p[i].body.len);
 	return NULL;
 }
 

@@ -2,10 +2,6 @@
 #include "role/shipped.h"
 #include "base/fs.h"
 #include "base/mem.h"
-#include <stdio.h>
-#include <unistd.h>
-
-enum { SELF = 4096 };
 
 static enum sl_status first_bundle(const char *name, void *arg, struct sl_err *err)
 {
@@ -20,12 +16,10 @@ char *sl_shipped_bundle(const struct sl_config *cfg)
 {
 	static const char *const places[] = {"models", "../models", "../share/signloop/models"};
 	const char *set = sl_config_str(cfg, "bundle");
-	char self[SELF];
 	if (*set)
 		return sl_strdup(set);
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	self[n > 0 ? n : 0] = 0;
-	char *slash = strrchr(self, '/');
+	SL_AUTOFREE char *self = sl_fs_self();
+	char *slash = self ? strrchr(self, '/') : NULL;
 	if (!slash)
 		return NULL;
 	*slash = 0;
