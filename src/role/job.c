@@ -249,14 +249,19 @@ static void forget_old(struct sl_jobs *j)
 		}
 }
 
-/* Under lock. */
+/* Under lock. What could not be stored stays as it was. */
 static enum sl_status queue_up(struct sl_jobs *j, struct job *job, struct sl_err *err)
 {
+	SL_AUTOJSON json_t *was = json_copy(job->v);
 	json_object_set_new(job->v, "state", json_string("waiting"));
 	json_object_del(job->v, "error");
 	json_object_del(job->v, "ended");
 	job->cancelled = false;
 	enum sl_status s = store(j, job, err);
+	if (s != SL_OK) {
+		json_object_clear(job->v);
+		json_object_update(job->v, was);
+	}
 	pthread_cond_broadcast(&j->cond);
 	return s;
 }

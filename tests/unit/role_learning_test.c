@@ -80,6 +80,23 @@ TEST(jobs, the_number_of_a_job_that_cannot_be_read_is_not_given_again)
 	sl_jobs_free(j);
 }
 
+TEST(jobs, one_that_cannot_be_stored_is_not_resumed)
+{
+	struct sl_jobs *j = open_jobs();
+	struct sl_err err;
+	json_t *v = NULL;
+	char id[SL_JOB_ID];
+	CHECK_OK(add(j, "{\"kind\":\"train\"}", id, &err));
+	CHECK_OK(sl_jobs_cancel(j, id, &v, &err));
+	json_decref(v);
+	SL_AUTOFREE char *path = sl_jobs_path(j, id, "job.json");
+	CHECK_OK(sl_fs_remove_tree(path, &err));
+	CHECK_OK(sl_fs_mkdirs(path, &err)); /* a folder in the file's place */
+	CHECK_STATUS(sl_jobs_resume(j, id, &v, &err), SL_IO);
+	CHECK_STR(state(j, id), "cancelled");
+	sl_jobs_free(j);
+}
+
 TEST(jobs, a_request_that_is_none_is_named)
 {
 	static const char *const bad[][2] = {{"{}", "kind"}, {"[]", "object"}, {"{\"kind\":\"dance\"}", "kind"},
