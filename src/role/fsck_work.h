@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Private to fsck: its state and its parts.
+ * Private to fsck: its state and its parts. Owner: sl_fsck_run(). Thread: the one that called it.
  */
 #pragma once
 #include "core/manifest.h"
@@ -13,7 +13,7 @@ enum { SL_FSCK_BATCH = 200, SL_FSCK_FINDINGS = 1000 }; /* findings listed; more 
 struct sl_fsck_label {
 	char key[SL_KEY];
 	int partition, choice;
-	bool person, ok; /* ok: it is a label */
+	bool person, voted, ok; /* person: not the model; voted: a review's verdict; ok: it is a label */
 	int64_t position;
 };
 

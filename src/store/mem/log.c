@@ -117,7 +117,7 @@ static enum sl_status append(void *self, const struct sl_entry *e, int n, int64_
 static int64_t read_part(const struct topic *t, int partition, int64_t position, int max, struct sl_batch_builder *b)
 {
 	const struct part *p = &t->part[partition];
-	int64_t i = SL_MIN(position, p->n) + 1;
+	int64_t i = position + 1;
 	for (; i < p->n && b->n < max; i++) {
 		const struct message *from = &p->message[i];
 		struct sl_message m = {.partition = partition,

@@ -92,8 +92,7 @@ static enum sl_status last_of(struct sl_db *db, int64_t part, int64_t *ret, stru
 enum sl_status sl_log_file_read(struct sl_db *db, const char *topic, struct sl_part p, int64_t position, int max,
 	struct sl_batch_builder *b, struct sl_err *err)
 {
-	int64_t after = SL_MIN(position, position_of(-1)); /* a position past all others has nothing after it */
-	sqlite3_stmt *q = sl_db_ask(db, Q_READ, "iii", id_of(p.no, after), id_of(p.no + 1, 0), (int64_t)max);
+	sqlite3_stmt *q = sl_db_ask(db, Q_READ, "iii", id_of(p.no, position), id_of(p.no + 1, 0), (int64_t)max);
 	bool row;
 	enum sl_status s;
 	while ((s = sl_db_row(db, q, &row, err)) == SL_OK && row) {

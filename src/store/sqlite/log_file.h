@@ -3,7 +3,7 @@
  * What sqlite/log.c (messages) and sqlite/log_group.c (consumers) share.
  *
  * A message's rowid is part << 40 | position, so that each partition lies in one run of the
- * table in order, without an index.
+ * table in order, without an index. Thread: any for the file; a consumer is of one thread.
  */
 #pragma once
 #include "base/thread.h"
