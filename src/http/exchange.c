@@ -148,7 +148,7 @@ static enum MHD_Result refuse_now(struct sl_request *r, int code, const char *na
 static enum MHD_Result keep_header(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
 {
 	struct sl_request *r = arg;
-	if (r->nheader == SL_HTTP_HEADERS)
+	if (r->nheader == SL_HTTP_HEADERS || (!strcasecmp(name, "Content-Length") && sl_request_header(r, name)))
 		return MHD_NO;
 	r->header[r->nheader++] = (struct sl_header){sl_strdup(name), sl_strdup(value ? value : "")};
 	return MHD_YES;
@@ -196,9 +196,12 @@ static enum MHD_Result begin(struct sl_request *r, const char *method)
 	long long said = 0, ms = r->server->deadline_ms;
 	r->phase = SL_PHASE_BODY;
 	snprintf(r->method, sizeof(r->method), "%s", method);
-	MHD_get_connection_values(r->conn, MHD_HEADER_KIND, keep_header, r);
-	bool chunked = sl_request_header(r, "Transfer-Encoding");
-	if (!read_number(r, "Content-Length", 0, &said) || (chunked && sl_request_header(r, "Content-Length")))
+	int seen = MHD_get_connection_values(r->conn, MHD_HEADER_KIND, keep_header, r);
+	if (r->nheader == SL_HTTP_HEADERS && seen > r->nheader) /* one that is not kept may say how long the body is */
+		return refuse_now(r, 431, sl_status_name(SL_TOO_LARGE), "too many header fields");
+	const char *coding = sl_request_header(r, "Transfer-Encoding");
+	bool clear = coding ? !strcasecmp(coding, "chunked") && !sl_request_header(r, "Content-Length") : seen == r->nheader;
+	if (!clear || !read_number(r, "Content-Length", 0, &said))
 		return refuse_now(r, 400, sl_status_name(SL_INVALID), "the body's length is not clear: one valid Content-Length, or chunks");
 	r->body_said = (size_t)said;
 	if (find_route(r) == MHD_NO)

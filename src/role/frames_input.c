@@ -207,6 +207,8 @@ static enum sl_status read_form(struct sl_job *j, struct sl_err *err)
 		char value[META_TEXT * 2];
 		if (part[i].body.len >= sizeof value)
 			continue; /* none of ours is that long */
+		if (part[i].body.len && memchr(part[i].body.ptr, 0, part[i].body.len))
+			return sl_fail(err, SL_INVALID, "field \"%.60s\" of the form has a NUL in it", part[i].name);
 		snprintf(value, sizeof value, "%.*s", (int)part[i].body.len, (const char *)part[i].body.ptr);
 		s = take_member(&j->meta, part[i].name, value, err);
 	}

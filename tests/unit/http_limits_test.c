@@ -82,12 +82,28 @@ TEST(http_limits, unclear_requests_are_400)
 	rig_open(&g, NULL);
 	send_and_check(&g, "POST /work HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400);
 	send_and_check(&g, "POST /work HTTP/1.1\r\nHost: t\r\nContent-Length: x\r\n\r\n", 400);
+	send_and_check(&g, "POST /work HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}}", 400);
+	send_and_check(&g, "POST /work HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400);
 	send_and_check(&g, "GET /hello HTTP/1.1\r\nHost: t\r\nX-Deadline-Ms: soon\r\n\r\n", 400);
 	send_and_check(&g, "GET hello HTTP/1.1\r\nHost: t\r\n\r\n", 400);
 	send_and_check(&g, "GET /hello HTTP/1.1\r\nno colon here\r\n\r\n", 400);
 	SL_AUTOFREE char *deep = sl_asprintf("GET /%09000d HTTP/1.1\r\nHost: t\r\n\r\n", 0);
 	send_and_check(&g, deep, 414);
 	send_and_check(&g, "GET /1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17 HTTP/1.1\r\nHost: t\r\n\r\n", 400);
+	rig_close(&g);
+}
+
+/* One that is not kept could have said how long the body is, or what. */
+TEST(http_limits, more_headers_than_are_kept_are_431)
+{
+	struct rig g;
+	SL_AUTO(sl_buf_done) struct sl_buf many = {0};
+	rig_open(&g, NULL);
+	for (int i = 0; i < 100; i++)
+		sl_buf_printf(&many, "X-%d: 1\r\n", i);
+	SL_AUTOFREE char *text = sl_asprintf(
+		"POST /work HTTP/1.1\r\nHost: t\r\n%sContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}", (char *)many.ptr);
+	send_and_check(&g, text, 431);
 	rig_close(&g);
 }
 
