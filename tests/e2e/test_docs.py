@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The documents say what is: routes, formats, functions, metrics, settings, commands, and the README's examples."""
+import fnmatch
 import importlib.util
 import json
 import re
@@ -270,6 +271,18 @@ def test_settings_and_commands_named_in_the_documents_exist():
                 f'{path.name}: {name}'
         for name in re.findall(r'`signloop (\w+)', text):
             assert name in commands, f'{path.name}: signloop {name}'
+
+
+def test_contents_of_the_data_folder_are_those_of_the_operations_page(start_server, demo_frames):
+    server = start_server()
+    server.frame(demo_frames[0])
+    text = (ROOT / 'docs' / 'operations.md').read_text()
+    table = text.split('| in the folder | what |')[1].split('\n\n')[0]
+    patterns = [n.rstrip('/') for row in table.splitlines()[2:] for n in re.findall(r'`([^`]+)`', row.split('|')[1])]
+    here = {p.name for p in server.data.iterdir()}
+    assert not {n for n in here if not any(fnmatch.fnmatch(n, p) for p in patterns)}
+    assert not {p for p in patterns if not any(fnmatch.fnmatch(n, p) for n in here)}
+    assert server.stop() == 0
 
 
 def test_links_between_documents_lead_somewhere():
