@@ -177,13 +177,18 @@ static enum sl_status check_version(struct sl_fsck_work *w, const char *name, st
 enum sl_status sl_fsck_versions(struct sl_fsck_work *w, struct sl_err *err)
 {
 	SL_AUTO(sl_artifact_list_done) struct sl_artifact_list list = {0};
+	int next = 1;
 	sl_fsck_say(w, "dataset versions");
 	enum sl_status s = sl_artifacts_list(w->st->artifacts, "datasets/", &list, err);
 	for (int i = 0; i < list.n && s == SL_OK; i++) {
 		char stem[SL_VERSION_NAME] = "";
 		sscanf(list.path[i], "datasets/%11[^.].json", stem);
-		if (!sl_version_number(stem))
+		int number = sl_version_number(stem);
+		if (!number)
 			continue;
+		if (number != next)
+			sl_fsck_find(w, "version", stem, "version %d should come before it: its manifest is gone", next);
+		next = number + 1;
 		sl_fsck_count(w, "versions", 1);
 		s = check_version(w, stem, err);
 	}
@@ -233,6 +238,51 @@ static enum sl_status check_alias(struct sl_fsck_work *w, const char *alias, str
 	return s;
 }
 
+/* What topic models announced is in the alias log, which is written first. */
+static enum sl_status check_announced(struct sl_fsck_work *w, const struct sl_message *m, struct sl_err *err)
+{
+	SL_AUTO(sl_artifact_list_done) struct sl_artifact_list list = {0};
+	SL_AUTOJSON json_t *body = NULL;
+	struct sl_err why = {0};
+	char path[SL_ALIAS_PATH], where[64];
+	const char *alias = "";
+	int64_t n = 0;
+	snprintf(where, sizeof(where), "%s/p%d/%lld", m->topic, m->partition, (long long)m->position);
+	enum sl_status s = sl_json_parse(m->body, "message", &body, &why);
+	if (s == SL_OK)
+		s = sl_json_str(body, "message", "alias", &alias, &why);
+	if (s == SL_OK)
+		s = sl_json_int(body, "message", "n", &n, &why);
+	if (s == SL_OK && (!sl_name_is_valid(alias) || n < 1))
+		s = sl_fail(&why, SL_INVALID, "message: \"alias\" or \"n\" is none");
+	if (s != SL_OK) {
+		sl_fsck_find(w, "message", where, "%s", why.text);
+		return SL_OK;
+	}
+	sl_alias_path(path, alias, n);
+	s = sl_artifacts_list(w->st->artifacts, path, &list, err);
+	if (s == SL_OK && !list.n)
+		sl_fsck_find(w, "alias", alias, "message %s announced its entry %lld, but that is not stored", where, (long long)n);
+	return s;
+}
+
+static enum sl_status check_announcements(struct sl_fsck_work *w, struct sl_err *err)
+{
+	enum sl_status s = SL_OK;
+	for (int p = 0; p < sl_log_partitions(w->st->log, SL_TOPIC_MODELS) && s == SL_OK; p++) {
+		int64_t at = -1;
+		for (bool more = true; more && s == SL_OK;) {
+			SL_AUTO(sl_batch_done) struct sl_batch b = {0};
+			s = sl_log_read(w->st->log, SL_TOPIC_MODELS, p, at, SL_FSCK_BATCH, &b, err);
+			for (int i = 0; i < b.n && s == SL_OK; i++)
+				s = check_announced(w, &b.message[i], err);
+			more = b.n > 0;
+			at = more ? b.message[b.n - 1].position : at;
+		}
+	}
+	return s;
+}
+
 enum sl_status sl_fsck_models(struct sl_fsck_work *w, struct sl_err *err)
 {
 	SL_AUTOJSON json_t *names = NULL;
@@ -243,7 +293,7 @@ enum sl_status sl_fsck_models(struct sl_fsck_work *w, struct sl_err *err)
 	if (s != SL_OK)
 		return s;
 	json_array_foreach(names, i, v) if (s == SL_OK) s = check_alias(w, json_string_value(v), err);
-	return s;
+	return s == SL_OK ? check_announcements(w, err) : s;
 }
 
 /* ---- crops ---- */

@@ -14,7 +14,9 @@ enum { VOTE_LINES = 1000, LOOKS = 2, APPEND_MS = 30000 };
 
 typedef enum sl_status (*review_fn)(struct sl_fsck_work *w, const struct sl_review *r, void *arg, struct sl_err *err);
 
-static enum sl_status each_review(struct sl_fsck_work *w, review_fn fn, void *arg, struct sl_err *err)
+/* lost: what is listed but cannot be read (no review is ever removed); NULL: another walk names it. */
+static enum sl_status each_review(
+	struct sl_fsck_work *w, review_fn fn, void *arg, const char *lost, struct sl_err *err)
 {
 	SL_AUTOFREE char (*keys)[SL_KEY] = sl_calloc(SL_FSCK_BATCH, SL_KEY);
 	SL_AUTOFREE struct sl_vote *votes = sl_calloc(SL_VOTES_MAX, sizeof(*votes));
@@ -28,6 +30,9 @@ static enum sl_status each_review(struct sl_fsck_work *w, review_fn fn, void *ar
 			s = sl_reviews_get(w->st->reviews, keys[i], &r, votes, &nvotes, err);
 			if (s == SL_OK)
 				s = fn(w, &r, arg, err);
+			else if (s == SL_NOT_FOUND && lost)
+				sl_fsck_find(w, "review", keys[i], "%s", lost);
+			s = s == SL_NOT_FOUND ? SL_OK : s;
 		}
 		if (s == SL_OK && n)
 			memcpy(after, keys[n - 1], SL_KEY);
@@ -182,15 +187,48 @@ static enum sl_status empty_outbox(struct sl_fsck_work *w, struct pending *p, st
 	return s;
 }
 
+/* The other way round: people decided it, so there are a review and votes that say so. They
+ * came before the label. */
+static enum sl_status check_voted(struct sl_fsck_work *w, const struct sl_fsck_label *l, struct sl_err *err)
+{
+	SL_AUTOFREE struct sl_vote *votes = sl_calloc(SL_VOTES_MAX, sizeof(*votes));
+	struct sl_review r;
+	int n;
+	enum sl_status s = sl_reviews_get(w->st->reviews, l->key, &r, votes, &n, err);
+	if (s == SL_NOT_FOUND && !sl_keys_has(&w->forgotten, l->key))
+		sl_fsck_find(w, "review", l->key, "people gave it a label (labels/p%d/%lld), but there is no such review", l->partition,
+			(long long)l->position);
+	else if (s == SL_OK && r.verdict.state != SL_REVIEW_DECIDED)
+		sl_fsck_find(w, "review", l->key, "people gave it a label (labels/p%d/%lld), but it is not decided", l->partition,
+			(long long)l->position);
+	return s == SL_NOT_FOUND ? SL_OK : s;
+}
+
+static enum sl_status check_all_voted(struct sl_fsck_work *w, struct sl_err *err)
+{
+	const struct sl_fsck_label *before = NULL;
+	enum sl_status s = SL_OK;
+	for (size_t i = 0; i < w->labels && s == SL_OK; i++) {
+		const struct sl_fsck_label *l = &w->label[i];
+		if (!l->ok || !l->voted || (before && !strcmp(before->key, l->key)))
+			continue;
+		s = check_voted(w, l, err);
+		before = l;
+	}
+	return s;
+}
+
 enum sl_status sl_fsck_reviews(struct sl_fsck_work *w, struct sl_err *err)
 {
 	struct pending p = {.n = 0};
 	sl_fsck_say(w, "decided reviews and their labels");
 	enum sl_status s = read_outbox(w, &p, err);
 	if (s == SL_OK)
-		s = each_review(w, check_label, &p, err);
+		s = each_review(w, check_label, &p, "is listed, but its state is gone", err);
 	for (int i = 0; i < p.suspect.n && s == SL_OK; i++)
 		s = check_suspect(w, p.suspect.key[i], err);
+	if (s == SL_OK)
+		s = check_all_voted(w, err);
 	if (s == SL_OK && w->o->repair)
 		s = empty_outbox(w, &p, err);
 	else if (s == SL_OK)
@@ -325,7 +363,7 @@ enum sl_status sl_fsck_verdicts(struct sl_fsck_work *w, struct sl_err *err)
 		struct votes v = {.only = look ? &only : NULL, .report = look == LOOKS - 1};
 		s = read_votes(w, &v, err);
 		if (s == SL_OK)
-			s = each_review(w, check_verdict, &v, err);
+			s = each_review(w, check_verdict, &v, NULL, err);
 		if (!look) {
 			sl_fsck_count(w, "votes", (int64_t)v.n);
 			sl_fsck_count(w, "verdicts", v.reviews);

@@ -39,6 +39,7 @@ static void take_label(struct sl_fsck_work *w, const struct sl_message *m)
 	memcpy(f->key, l.key, sizeof(f->key));
 	f->choice = l.cls;
 	f->person = strcmp(l.source, "model") != 0;
+	f->voted = !strcmp(l.source, "votes") || !strcmp(l.source, "expert");
 	f->ok = true;
 }
 

@@ -286,6 +286,48 @@ TEST(fsck, names_a_hole_in_the_alias_log)
 	fixture_close(&f);
 }
 
+TEST(fsck, names_an_announced_model_that_the_alias_log_lost)
+{
+	struct fixture f = make_world();
+	struct sl_err err;
+	char path[SL_ALIAS_PATH];
+	sl_alias_path(path, "live", 1);
+	CHECK_OK(sl_artifacts_remove(f.st.artifacts, path, &err)); /* its only one: the log has no hole */
+	check_finds(&f, "alias", "live");
+	fixture_close(&f);
+}
+
+TEST(fsck, names_a_version_that_is_gone)
+{
+	struct fixture f = make_world();
+	SL_AUTOJSON json_t *m = NULL;
+	struct sl_snapshot o = {.force = true};
+	struct sl_err err;
+	CHECK_OK(sl_version_snapshot(f.st.artifacts, f.cfg, &o, &m, &err));
+	check_whole(&f);
+	CHECK_OK(sl_artifacts_remove(f.st.artifacts, "datasets/v0001.json", &err));
+	check_finds(&f, "version", "v0002");
+	fixture_close(&f);
+}
+
+TEST(fsck, names_a_label_of_people_whose_review_is_gone_or_open)
+{
+	struct fixture f = make_world();
+	char key[SL_KEY];
+	fixture_crop(&f, 600);
+	fixture_label(&f, 600, 1, "votes");
+	fixture_curate(&f);
+	fixture_key(600, key);
+	check_finds(&f, "review", key);
+	fixture_close(&f);
+	struct fixture h = make_world();
+	fixture_label(&h, LABELS + 1, 1, "expert");
+	fixture_curate(&h);
+	fixture_key(LABELS + 1, key);
+	check_finds(&h, "review", key);
+	fixture_close(&h);
+}
+
 TEST(fsck, names_a_message_that_is_no_label)
 {
 	struct fixture f = make_world();
