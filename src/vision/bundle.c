@@ -182,6 +182,7 @@ enum sl_status sl_bundle_open(
 	if (p.card.len) {
 		b->card = sl_zalloc(p.card.len + 1);
 		memcpy(b->card, p.card.ptr, p.card.len);
+		sl_text_mend(b->card); /* it is shown, as JSON too */
 	}
 	sl_sha256_hex(file.ptr, file.len, b->digest);
 	atomic_store(&b->refs, 1);

@@ -338,3 +338,24 @@ TEST(registry, a_name_or_note_that_does_not_fit_is_refused_and_harms_nothing)
 	CHECK_STATUS(sl_object_put(f.st.artifacts, "datasets/v0001.json", NULL, &err), SL_INVALID);
 	fixture_close(&f);
 }
+
+/* A bundle comes from anywhere; a card in Latin-1 ended the process that showed it. */
+TEST(registry, a_card_that_is_no_utf8_can_be_shown)
+{
+	struct fixture f = fixture_open();
+	SL_AUTO(sl_buf_done) struct sl_buf file = {0}, other = {0};
+	struct sl_bundle_parts p = {0};
+	struct sl_err err;
+	char digest[SL_DIGEST];
+	json_t *shown = NULL;
+	tiny_bundle_file("a", &file);
+	CHECK_OK(sl_bundle_read(sl_buf_slice(&file), &p, &err));
+	p.card = sl_slice_str("M\xfcller");
+	CHECK_OK(sl_bundle_write(&p, &other, &err));
+	CHECK_OK(sl_model_put(f.st.artifacts, sl_buf_slice(&other), digest, &err));
+	CHECK_OK(sl_model_show(f.st.artifacts, digest, &shown, &err));
+	CHECK_STR(json_string_value(json_object_get(shown, "card")), "M?ller");
+	json_decref(shown);
+	json_decref(p.info);
+	fixture_close(&f);
+}

@@ -154,6 +154,20 @@ static enum sl_status try_file(struct sl_slice file)
 	return st;
 }
 
+/* Names are shown as JSON, which has no place for other bytes. */
+TEST(nn_onnx, a_name_that_is_no_utf8_is_invalid)
+{
+	struct sl_graph *g = sl_graph_new("tiny"), *back = NULL;
+	SL_AUTO(sl_buf_done) struct sl_buf file = {0};
+	struct sl_err err = {0};
+	int x = sl_graph_input(g, "Gr\xf6\xdf" "e", SL_SHAPE(1, 3, 4, 4));
+
+	sl_graph_output(g, sl_graph_op(g, SL_OP_RELU, "y", &x, 1));
+	CHECK_OK(sl_onnx_write(g, &file, &err));
+	CHECK_STATUS(sl_onnx_read(sl_buf_slice(&file), &back, &err), SL_INVALID);
+	sl_graph_free(g);
+}
+
 TEST(nn_onnx, a_truncated_file_is_invalid)
 {
 	struct sl_graph *g = tiny();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "nn/onnx/wire.h"
+#include "base/buf.h"
 #include "base/mem.h"
 
 /* Names to value numbers: open addressing, FNV-1a. */
@@ -38,12 +39,13 @@ static void put(struct names *m, const char *name, int value)
 	m->value[i] = value;
 }
 
+/* Names are shown, as JSON too. */
 static bool is_plain(const char *s)
 {
-	for (; *s; s++)
-		if ((uint8_t)*s < 0x20 || *s == 0x7f)
+	for (const char *c = s; *c; c++)
+		if ((uint8_t)*c < 0x20 || *c == 0x7f)
 			return false;
-	return true;
+	return sl_text_is_utf8(s);
 }
 
 static const char *text(const char *s)
@@ -91,7 +93,7 @@ static enum sl_status check_name(const char *name, struct sl_err *err)
 	if (!name || !*name)
 		return sl_fail(err, SL_INVALID, "a value without a name");
 	if (!is_plain(name))
-		return sl_fail(err, SL_INVALID, "a name with control characters");
+		return sl_fail(err, SL_INVALID, "a name with control characters, or no UTF-8");
 	return SL_OK;
 }
 
@@ -293,7 +295,7 @@ static enum sl_status add_node(struct sl_graph *g, struct names *m, const Onnx__
 	enum sl_status st;
 
 	if (!is_plain(type) || !is_plain(domain))
-		return sl_fail(err, SL_INVALID, "a name with control characters");
+		return sl_fail(err, SL_INVALID, "a name with control characters, or no UTF-8");
 	if (*domain && strcmp(domain, "ai.onnx") != 0)
 		st = sl_fail(err, SL_UNSUPPORTED, "domain \"%.40s\"", domain);
 	else if (strcmp(type, "Constant") == 0)
