@@ -184,17 +184,8 @@ static void get_crop(struct sl_request *r, void *arg)
 {
 	struct sl_labeling *l = arg;
 	const char *key = key_of(r);
-	struct sl_crop crop = {0};
-	struct sl_err err;
-	if (!key)
-		return;
-	if (sl_crops_get(l->ctx.stores.crops, key, &crop, &err) == SL_OK) {
-		sl_answer_header(r, "Cache-Control", "public, max-age=31536000, immutable"); /* a key names one picture for ever */
-		sl_answer_copy(r, 200, "image/jpeg", sl_buf_slice(&crop.jpeg));
-	} else {
-		sl_answer_fail(r, &err);
-	}
-	sl_crop_done(&crop);
+	if (key)
+		sl_answer_crop(r, l->ctx.stores.crops, key);
 }
 
 /* -1 for absent or "any"; false for a word that is no state. */

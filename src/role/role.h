@@ -31,6 +31,9 @@ struct sl_role {
 	void (*stop)(void *state);
 };
 
+/* On a worker: the picture of a crop, which may be kept for ever, or why not. */
+void sl_answer_crop(struct sl_request *r, struct sl_crops *crops, const char *key);
+
 extern const struct sl_role sl_role_frames, sl_role_intake, sl_role_labeling, sl_role_curate, sl_role_learning,
 	sl_role_rollout;
 extern const struct sl_role *const sl_roles[]; /* all, in the order they start; NULL ends */
