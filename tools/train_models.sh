@@ -15,4 +15,5 @@ mkdir -p "$out"
   --taxonomy taxonomy/de.json --card models/signs-de.md --out "$out/signs-de.bundle"
 "$build/signloop" eval classifier --bundle "$out/signs-de.bundle" --data "gtsrb:$data/gtsrb-train.tar.gz" --part val --at-least 0.995
 "$build/signloop" eval detector --bundle "$out/signs-de.bundle" --data "gtsdb:$data/gtsdb-train.tar.gz" --part val --at-least 0.95
+"$build/signloop" eval bundle --bundle "$out/signs-de.bundle" --data "gtsdb:$data/gtsdb-train.tar.gz" --part val
 echo "made $out/signs-de.bundle; copy it to models/ to ship it"

@@ -31,7 +31,7 @@ enum { MODEL_BYTES = 1 << 30 };
 
 struct flags {
 	struct sl_words data;
-	const char *bundle, *model, *part, *decode, *precision;
+	const char *bundle, *model, *part, *decode, *precision, *list;
 	int64_t workers, limit;
 	double at_least;
 	bool json;
@@ -50,10 +50,12 @@ struct subject { /* what is measured */
 	struct sl_bundle_measure *whole;
 	struct sl_detection_measure *boxes;
 	struct sl_class_measure *classes;
+	struct sl_buf names; /* of what was measured, with --list */
 };
 
 static void subject_done(struct subject *s)
 {
+	sl_buf_done(&s->names);
 	sl_bundle_measure_free(s->whole);
 	sl_detection_measure_free(s->boxes);
 	sl_class_measure_free(s->classes);
@@ -206,6 +208,9 @@ static enum sl_status measure_source(
 		st = sl_measure_scenes(s->net, source, flags, &s->o, s->boxes, err);
 	else
 		st = sl_measure_crops(s->net, source, flags, &s->o, s->classes, err);
+	for (int i = 0; i < source->n && f->list; i++)
+		if (flags[i])
+			sl_buf_printf(&s->names, "%s\n", source->sample[i].name);
 	sl_source_free(source);
 	return st;
 }
@@ -316,6 +321,8 @@ static enum sl_status eval(const struct flags *f, const char *kind, struct sl_co
 	}
 	for (int i = 0; i < f->data.n && st == SL_OK; i++)
 		st = measure_source(f, f->data.word[i], cfg, &s, err);
+	if (st == SL_OK && f->list)
+		st = sl_fs_write(f->list, sl_buf_slice(&s.names), true, err);
 	return st == SL_OK ? report(f, &s, err) : st;
 }
 
@@ -334,6 +341,7 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 		{"limit", SL_OPT_INT, "N", "take only N samples of each source", &f.limit, 1, 1e9},
 		{"at-least", SL_OPT_NUM, "X", "exit 1 when accuracy, AP, or a bundle's F1 end to end is below X",
 			&f.at_least, 0, 1},
+		{"list", SL_OPT_STR, "FILE", "write the names of the measured images there, one a line", &f.list, 0, 0},
 		{"json", SL_OPT_FLAG, NULL, "one JSON object", &f.json, 0, 0},
 		SL_OPT_END,
 	};

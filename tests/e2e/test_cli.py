@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every command of the table: help, wrong use, exit status."""
+import fcntl
 import json
+import os
+import pty
 import re
+import struct
 import subprocess
+import termios
 
 import pytest
 
@@ -24,6 +29,33 @@ def test_help_of_each(name):
     assert p.stdout.startswith('usage: signloop ' + name)
     assert 'examples:' in p.stdout
     assert run('help', name).stdout == p.stdout
+
+
+def on_terminal(columns, *args):
+    """What a command prints on a terminal of so many columns."""
+    ours, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack('HHHH', 24, columns, 0, 0))
+    p = subprocess.Popen([str(BINARY), *args], stdin=its, stdout=its)
+    os.close(its)
+    out = b''
+    try:
+        while part := os.read(ours, 65536):
+            out += part
+    except OSError:  # how a terminal says that nobody writes any more
+        pass
+    os.close(ours)
+    assert p.wait(60) == 0
+    return out.decode().replace('\r\n', '\n')
+
+
+@pytest.mark.parametrize('columns', [40, 100])
+@pytest.mark.parametrize('topic', [[], ['config'], ['formats'], *([c] for c in commands())], ids=lambda t: ' '.join(t) or 'all')
+def test_help_fits_the_terminal(topic, columns):
+    text = on_terminal(columns, 'help', *topic)
+    prose = text.partition('\nexamples:')[0]  # a command stays on one line, to be copied
+    assert max(map(len, prose.splitlines())) <= columns
+    words = run('help', *topic).stdout.partition('\nexamples:')[0]
+    assert ''.join(prose.split()) == ''.join(words.split())
 
 
 @pytest.mark.parametrize('name', commands())
