@@ -336,13 +336,17 @@ int main(int argc, char **argv)
 	const char *tmp = getenv("TMPDIR"), *part = NULL, *fill = NULL;
 	for (int i = 1; i < argc; i++)
 		if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
-			seconds = SL_MAX(atoi(argv[++i]), 1);
+			seconds = atoi(argv[++i]);
 		else if (strcmp(argv[i], "--part") == 0 && i + 1 < argc)
 			part = argv[++i];
 		else if (strcmp(argv[i], "--fill") == 0 && i + 1 < argc)
 			fill = argv[++i];
 		else
 			tmp = argv[i];
+	if (seconds < 1 || (part && strcmp(part, "log") && strcmp(part, "crops") && strcmp(part, "reviews"))) {
+		fprintf(stderr, "usage: store_bench [--seconds N] [--part log|crops|reviews] [FOLDER] | --fill FOLDER\n");
+		return 2;
+	}
 	SL_AUTOFREE char *dir = fill ? sl_strdup(fill) : sl_asprintf("%s/signloop-bench-XXXXXX", tmp ? tmp : "/tmp");
 	struct sl_config *cfg = sl_settings_new();
 	struct sl_err err;
