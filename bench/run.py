@@ -117,6 +117,8 @@ def nets(build, table):
 
 def store(build, plan, folder, table):
     out = call(build / 'bench' / 'store_bench', '--part', 'reviews', '--seconds', plan.store_s, folder)
+    first = re.search(r'first lease after opening: ([\d.]+) ms', out)
+    table.add('store: the first review after opening, 100,000 open', 'ms', float(first.group(1)))
     for name, rate, p50, p99, cpu in re.findall(r'^ *([a-z][\w, ]*?) +\d+ +(\d+) +([\d.]+) +([\d.]+) +[\d.]+ +([\d.]+)$', out, re.M):
         if name == 'lease, then vote':
             table.add('store: next review, then vote, 64 callers', 'pairs/s', float(rate))
