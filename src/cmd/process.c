@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "role/pages.h"
 #include "role/status.h"
+#include "vision/bundle.h"
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -98,6 +99,23 @@ static void serve_until_signal(struct running *r, const sigset_t *ends)
 		r->p->ending(r->p->arg);
 }
 
+/* A bundle that was named by hand is there and whole, or nothing starts: without it the process
+ * would wait, not ready, for somebody to publish another. */
+static enum sl_status check_named_bundle(const struct sl_config *cfg, struct sl_err *err)
+{
+	const char *path = sl_config_str(cfg, "bundle");
+	SL_AUTO(sl_buf_done) struct sl_buf file = {0};
+	struct sl_bundle_parts parts = {0};
+	if (!*path)
+		return SL_OK;
+	enum sl_status s = sl_fs_read(path, &file, err);
+	if (s != SL_OK)
+		return sl_prefix(err, s, "setting bundle");
+	s = sl_bundle_read(sl_buf_slice(&file), &parts, err);
+	json_decref(parts.info);
+	return s == SL_OK ? s : sl_prefix(err, s, "setting bundle: %s", path);
+}
+
 enum sl_status sl_process_run(const struct sl_process *p, struct sl_err *err)
 {
 	struct running r = {.p = p, .lock = -1};
@@ -105,12 +123,15 @@ enum sl_status sl_process_run(const struct sl_process *p, struct sl_err *err)
 	r.ctx.data_dir = sl_config_str(p->cfg, "data");
 	raise_file_limit(p->cfg);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file at its size limit is a full disk: an error of one write */
 	sigset_t ends;
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGTERM);
 	sigaddset(&ends, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &ends, NULL);
 	enum sl_status s = sl_log_setup(sl_config_str(p->cfg, "log.level"), err); /* a flag may have changed it */
+	if (s == SL_OK)
+		s = check_named_bundle(p->cfg, err);
 	if (s == SL_OK)
 		s = sl_fs_mkdirs(r.ctx.data_dir, err);
 	if (s == SL_OK)
