@@ -217,6 +217,21 @@ static json_t *manifest_of(struct work *w, const struct sl_snapshot *o, int numb
 	return m;
 }
 
+/* True when version m goes further than what we read: a snapshot that began after ours was
+ * faster, and ours as the latest would take its newest labels away. */
+static bool is_ahead(json_t *m, json_t *through)
+{
+	const char *part;
+	json_t *at;
+	json_object_foreach(json_object_get(m, "through"), part, at)
+	{
+		json_t *ours = json_object_get(through, part);
+		if (!ours || json_integer_value(at) > json_integer_value(ours))
+			return true;
+	}
+	return false;
+}
+
 static enum sl_status put_manifest(struct work *w, const struct sl_snapshot *o, json_t **ret, struct sl_err *err)
 {
 	enum sl_status s = SL_OK;
@@ -226,7 +241,8 @@ static enum sl_status put_manifest(struct work *w, const struct sl_snapshot *o, 
 		s = sl_version_get(w->a, "latest", &last, err);
 		if (s != SL_OK && s != SL_NOT_FOUND)
 			return s;
-		if (last && !o->force && json_equal(json_object_get(last, "shards"), w->shards)) {
+		bool same = last && json_equal(json_object_get(last, "shards"), w->shards);
+		if (last && ((same && !o->force) || is_ahead(last, w->through))) {
 			sl_fail(err, SL_EXISTS, "nothing new since %s", json_string_value(json_object_get(last, "version")));
 			*ret = SL_TAKE(last);
 			return SL_EXISTS;

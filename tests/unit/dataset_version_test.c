@@ -44,6 +44,24 @@ static void check_is_whole(struct fixture *f, json_t *m)
 	CHECK_STR((char *)text.ptr, "[]");
 }
 
+/* Another snapshot read more labels than this one, and was stored first. */
+TEST(version, an_older_view_never_becomes_the_latest)
+{
+	struct fixture f = make(20);
+	SL_AUTOJSON json_t *m = snapshot(&f), *again = NULL;
+	struct sl_snapshot o = {.force = true};
+	struct sl_err err;
+	char path[SL_PATH];
+	json_object_set_new(m, "version", json_string("v0002"));
+	json_object_del(m, "sha256");
+	json_object_set_new(json_object_get(m, "through"), "p0", json_integer(1000));
+	sl_version_path(path, "v0002");
+	CHECK_OK(sl_object_put(f.st.artifacts, path, m, &err));
+	CHECK_STATUS(sl_version_snapshot(f.st.artifacts, f.cfg, &o, &again, &err), SL_EXISTS);
+	CHECK_STR(json_string_value(json_object_get(again, "version")), "v0002");
+	fixture_close(&f);
+}
+
 TEST(version, holds_every_label_once_and_is_whole)
 {
 	struct fixture f = make(100);
