@@ -54,11 +54,33 @@ void sl_fsck_say(struct sl_fsck_work *w, const char *what)
 		w->o->progress(w->o->arg, what);
 }
 
+enum sl_status sl_fsck_fetch(struct sl_fsck_work *w, const char *const *keys, int n, bool name, struct sl_crop *ret,
+	struct sl_err *err)
+{
+	enum sl_status s = sl_crops_get_many(w->st->crops, keys, n, ret, err);
+	if (s != SL_CORRUPT)
+		return s;
+	s = SL_OK;
+	for (int i = 0; i < n && s == SL_OK; i++) {
+		sl_crop_done(&ret[i]);
+		ret[i] = (struct sl_crop){.key = ""};
+		s = sl_crops_get(w->st->crops, keys[i], &ret[i], err);
+		if (s == SL_CORRUPT) {
+			if (name)
+				sl_fsck_find(w, "crop", keys[i], "%s", err->text);
+			ret[i] = (struct sl_crop){.key = ""};
+			snprintf(ret[i].key, sizeof(ret[i].key), "%s", keys[i]);
+		}
+		s = s == SL_CORRUPT || s == SL_NOT_FOUND ? SL_OK : s;
+	}
+	return s;
+}
+
 enum sl_status sl_fsck_crops(struct sl_fsck_work *w, const char *const *keys, const int64_t *position, int n,
 	const char *topic, struct sl_err *err)
 {
 	SL_AUTOFREE struct sl_crop *crop = sl_calloc((size_t)n + 1, sizeof(*crop));
-	enum sl_status s = n ? sl_crops_get_many(w->st->crops, keys, n, crop, err) : SL_OK;
+	enum sl_status s = n ? sl_fsck_fetch(w, keys, n, !w->o->bytes, crop, err) : SL_OK; /* else all are read later */
 	for (int i = 0; i < n && s == SL_OK; i++) {
 		if (!crop[i].key[0] && !sl_keys_has(&w->forgotten, keys[i]))
 			sl_fsck_find(w, "crop", keys[i], "topic %s names it at position %lld, but it is not in the crop store", topic,

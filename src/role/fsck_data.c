@@ -313,6 +313,8 @@ static enum sl_status check_crop(struct sl_fsck_work *w, const char *key, const 
 	}
 	if (!c->key[0])
 		return SL_OK; /* removed since the scan */
+	if (!c->jpeg.len)
+		return SL_OK; /* damaged, and named */
 	if (w->o->bytes && sl_image_decode(sl_buf_slice(&c->jpeg), CROP_PIXELS, &im, &why) != SL_OK)
 		sl_fsck_find(w, "crop", key, "%s", why.text);
 	else if (sl_json_parse(sl_buf_slice(&c->meta), "its meta", &meta, &why) != SL_OK)
@@ -336,7 +338,7 @@ enum sl_status sl_fsck_all_crops(struct sl_fsck_work *w, struct sl_err *err)
 		for (int i = 0; i < n && s == SL_OK; i++)
 			name[i] = keys[i];
 		if (s == SL_OK && n)
-			s = sl_crops_get_many(w->st->crops, name, n, crop, err);
+			s = sl_fsck_fetch(w, name, n, true, crop, err);
 		for (int i = 0; i < n && s == SL_OK; i++)
 			s = check_crop(w, keys[i], &crop[i], err);
 		for (int i = 0; i < n; i++) {

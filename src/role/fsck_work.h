@@ -38,6 +38,10 @@ void sl_fsck_say(struct sl_fsck_work *w, const char *what);
 
 /* Names the crops of n keys that are not in the store (and were not forgotten). who: the
  * messages that speak of them. */
+/* As sl_crops_get_many(), but one crop that is damaged stops nothing: its key is set, its bytes
+ * are empty, and it is named if `name`. */
+enum sl_status sl_fsck_fetch(struct sl_fsck_work *w, const char *const *keys, int n, bool name, struct sl_crop *ret,
+	struct sl_err *err);
 enum sl_status sl_fsck_crops(struct sl_fsck_work *w, const char *const *keys, const int64_t *position, int n,
 	const char *topic, struct sl_err *err);
 
