@@ -325,7 +325,8 @@ static void measure_crops(void)
 
 static void measure_all(const char *part)
 {
-	printf("%-34s %8s %10s %9s %9s %9s %9s\n", "durable calls", "callers", "calls/s", "p50 ms", "p99 ms", "max ms", "CPU us");
+	printf("%-34s %8s %10s %9s %9s %9s %9s\n", "durable calls", "callers", "calls/s", "p50 ms", "p99 ms", "max ms",
+		"CPU us");
 	if (!part || strcmp(part, "log") == 0)
 		measure_log();
 	if (!part || strcmp(part, "crops") == 0)
@@ -347,7 +348,8 @@ int main(int argc, char **argv)
 		else
 			tmp = argv[i];
 	if (seconds < 1 || (part && strcmp(part, "log") && strcmp(part, "crops") && strcmp(part, "reviews"))) {
-		fprintf(stderr, "usage: store_bench [--seconds N] [--part log|crops|reviews] [FOLDER] | --fill FOLDER\n");
+		fprintf(stderr,
+			"usage: store_bench [--seconds N] [--part log|crops|reviews] [FOLDER] | --fill FOLDER\n");
 		return 2;
 	}
 	SL_AUTOFREE char *dir = fill ? sl_strdup(fill) : sl_asprintf("%s/signloop-bench-XXXXXX", tmp ? tmp : "/tmp");

@@ -13,7 +13,8 @@
 bool ask_try_open(int port, struct ask_conn *ret)
 {
 	struct ask_conn c = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	struct sockaddr_in a = {
+		.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
 	int on = 1;
 	if (c.fd < 0)
 		FAIL("no socket is left");

@@ -15,7 +15,7 @@ struct ask_conn {
 
 struct ask_answer {
 	int code;
-	char *head;         /* status line and headers, each line ends in "\n"; NULL before an answer */
+	char *head; /* status line and headers, each line ends in "\n"; NULL before an answer */
 	struct sl_buf body;
 };
 

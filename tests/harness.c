@@ -117,13 +117,15 @@ static bool run(const struct test *t, int number, int *skipped)
 	close(pipe_fd[0]);
 	sl_fs_remove_tree(dir, NULL);
 	if (WIFSIGNALED(st))
-		snprintf(why, sizeof(why), "%s", WTERMSIG(st) == SIGALRM ? "passed its time limit" : strsignal(WTERMSIG(st)));
+		snprintf(why, sizeof(why), "%s",
+			WTERMSIG(st) == SIGALRM ? "passed its time limit" : strsignal(WTERMSIG(st)));
 	bool skip = WIFEXITED(st) && WEXITSTATUS(st) == EXIT_SKIPPED;
 	bool ok = skip || (WIFEXITED(st) && WEXITSTATUS(st) == 0);
 	*skipped += skip;
 	for (char *c = why; *c; c++)
 		*c = *c == '\n' ? ' ' : *c;
-	printf("%s %d - %s.%s%s%s\n", ok ? "ok" : "not ok", number, t->group, t->name, skip ? " # SKIP " : "", skip ? why : "");
+	printf("%s %d - %s.%s%s%s\n", ok ? "ok" : "not ok", number, t->group, t->name, skip ? " # SKIP " : "",
+		skip ? why : "");
 	if (!ok)
 		printf("# %s.%s: %s\n", t->group, t->name, *why ? why : "exit status is not 0: see standard error");
 	else if (!skip)
@@ -134,7 +136,8 @@ static bool run(const struct test *t, int number, int *skipped)
 static bool is_chosen(const struct test *t, const char *word)
 {
 	size_t n = strlen(t->group);
-	return !strcmp(word, t->group) || (!strncmp(word, t->group, n) && word[n] == '.' && !strcmp(word + n + 1, t->name));
+	return !strcmp(word, t->group) ||
+	       (!strncmp(word, t->group, n) && word[n] == '.' && !strcmp(word + n + 1, t->name));
 }
 
 int main(int argc, char **argv)

@@ -26,10 +26,9 @@ void sl_test_add_with(const char *group, const char *name, void (*fn)(const void
 	} \
 	static void test_##group##_##name(void)
 
-_Noreturn void sl_test_fail(const char *file, int line, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+_Noreturn void sl_test_fail(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 _Noreturn void sl_test_skip(const char *reason);
-const char *sl_test_dir(void);  /* this test's empty temporary folder; removed afterwards */
+const char *sl_test_dir(void); /* this test's empty temporary folder; removed afterwards */
 const char *sl_test_root(void); /* the source tree */
 
 #define SKIP(reason) sl_test_skip(reason)

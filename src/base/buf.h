@@ -29,7 +29,7 @@ struct sl_buf {
 	uint8_t *ptr;
 	size_t len;
 	size_t size; /* allocated */
-	size_t cap;  /* most bytes it may hold; 0: SL_BUF_CAP */
+	size_t cap; /* most bytes it may hold; 0: SL_BUF_CAP */
 };
 
 #define SL_BUF_CAP ((size_t)1 << 30)
@@ -42,8 +42,7 @@ static inline struct sl_slice sl_buf_slice(const struct sl_buf *b)
 /* TOO_LARGE when the cap would be passed; the buffer is then unchanged. */
 enum sl_status sl_buf_add(struct sl_buf *b, const void *p, size_t n);
 enum sl_status sl_buf_reserve(struct sl_buf *b, size_t more); /* room for `more` bytes after len */
-enum sl_status sl_buf_printf(struct sl_buf *b, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+enum sl_status sl_buf_printf(struct sl_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static inline enum sl_status sl_buf_puts(struct sl_buf *b, const char *s)
 {
 	return sl_buf_add(b, s, strlen(s));

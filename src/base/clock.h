@@ -11,9 +11,9 @@
 
 #define SL_FOREVER INT64_MAX
 
-int64_t sl_now_ms(void);  /* wall; the fake one when set */
+int64_t sl_now_ms(void); /* wall; the fake one when set */
 int64_t sl_mono_us(void);
-int64_t sl_cpu_us(void);  /* CPU time of the calling thread */
+int64_t sl_cpu_us(void); /* CPU time of the calling thread */
 static inline int64_t sl_deadline_ms(int64_t from_now_ms)
 {
 	return sl_mono_us() + from_now_ms * 1000;

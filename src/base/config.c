@@ -50,8 +50,9 @@ static enum sl_status check(const struct sl_config_row *r, const char *value, co
 	case SL_CONFIG_STR:
 		return SL_OK;
 	case SL_CONFIG_BOOL:
-		return parse_bool(value, &b) ? SL_OK
-					     : sl_fail(err, SL_USAGE, "%s: %s is '%s'; use yes or no", where, r->name, value);
+		return parse_bool(value, &b)
+			       ? SL_OK
+			       : sl_fail(err, SL_USAGE, "%s: %s is '%s'; use yes or no", where, r->name, value);
 	case SL_CONFIG_INT:
 	case SL_CONFIG_NUM:
 		break;
@@ -60,7 +61,8 @@ static enum sl_status check(const struct sl_config_row *r, const char *value, co
 		return sl_fail(err, SL_USAGE, "%s: %s is '%s'; a %s is wanted", where, r->name, value,
 			r->type == SL_CONFIG_INT ? "whole number" : "number");
 	if ((r->min != 0 || r->max != 0) && (v < r->min || v > r->max))
-		return sl_fail(err, SL_USAGE, "%s: %s is %s; it must be from %.15g to %.15g", where, r->name, value, r->min, r->max);
+		return sl_fail(err, SL_USAGE, "%s: %s is %s; it must be from %.15g to %.15g", where, r->name, value,
+			r->min, r->max);
 	return SL_OK;
 }
 
@@ -111,7 +113,8 @@ bool sl_config_has(const struct sl_config *c, const char *name)
 	return find(c, name) >= 0;
 }
 
-enum sl_status sl_config_set(struct sl_config *c, const char *name, const char *value, const char *where, struct sl_err *err)
+enum sl_status sl_config_set(
+	struct sl_config *c, const char *name, const char *value, const char *where, struct sl_err *err)
 {
 	int i = find(c, name);
 	if (i < 0) {
@@ -120,8 +123,8 @@ enum sl_status sl_config_set(struct sl_config *c, const char *name, const char *
 			names[k] = c->row[k].name;
 		const char *near = sl_nearest(name, names, c->n);
 		free(names);
-		return sl_fail(err, SL_USAGE, "%s: no setting is called '%s'%s%s%s; 'signloop help config' lists them", where, name,
-			near ? "; did you mean '" : "", near ? near : "", near ? "'" : "");
+		return sl_fail(err, SL_USAGE, "%s: no setting is called '%s'%s%s%s; 'signloop help config' lists them",
+			where, name, near ? "; did you mean '" : "", near ? near : "", near ? "'" : "");
 	}
 	enum sl_status s = check(&c->row[i], value, where, err);
 	if (s != SL_OK)

@@ -20,8 +20,8 @@ struct sl_config_row {
 	const char *name;
 	enum sl_config_type type;
 	const char *value; /* default, as text */
-	double min, max;   /* INT, NUM: inclusive; both 0: any */
-	const char *text;  /* what, unit, why one would change it */
+	double min, max; /* INT, NUM: inclusive; both 0: any */
+	const char *text; /* what, unit, why one would change it */
 };
 
 struct sl_config;
@@ -30,8 +30,8 @@ void sl_config_free(struct sl_config *c);
 
 /* `where` is "flag", "environment" or "FILE:LINE", for the error text. USAGE for an
  * unknown name (with the nearest one) or a value out of range. */
-enum sl_status sl_config_set(struct sl_config *c, const char *name, const char *value, const char *where,
-	struct sl_err *err);
+enum sl_status sl_config_set(
+	struct sl_config *c, const char *name, const char *value, const char *where, struct sl_err *err);
 enum sl_status sl_config_read_file(struct sl_config *c, const char *path, struct sl_err *err);
 enum sl_status sl_config_read_env(struct sl_config *c, char **env, struct sl_err *err);
 bool sl_config_has(const struct sl_config *c, const char *name); /* dashes count as dots */

@@ -18,12 +18,12 @@ void sl_sha256_add(struct sl_sha256 *h, const void *p, size_t n);
 void sl_sha256_end_hex(struct sl_sha256 *h, char ret[SL_HEX_SHA256]); /* and starts anew */
 void sl_sha256_free(struct sl_sha256 *h);
 
-bool sl_is_sha256_hex(const char *s);               /* 64 lower-case hex digits, no more */
+bool sl_is_sha256_hex(const char *s); /* 64 lower-case hex digits, no more */
 
 /* Appends the decoded bytes; white space is skipped, a leading "data:...;base64,"
  * is not. INVALID for anything else, TOO_LARGE at ret's cap. */
 enum sl_status sl_base64_decode(struct sl_slice text, struct sl_buf *ret, struct sl_err *err);
 enum sl_status sl_base64_encode(struct sl_slice bytes, struct sl_buf *ret);
 
-void sl_random(void *p, size_t n);   /* from the kernel */
-void sl_random_id(char ret[33]);     /* 128 random bits, 32 hex digits and NUL */
+void sl_random(void *p, size_t n); /* from the kernel */
+void sl_random_id(char ret[33]); /* 128 random bits, 32 hex digits and NUL */

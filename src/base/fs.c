@@ -90,7 +90,7 @@ enum sl_status sl_fs_write(const char *path, struct sl_slice bytes, bool replace
 enum sl_status sl_fs_mkdirs(const char *path, struct sl_err *err)
 {
 	SL_AUTOFREE char *p = sl_strdup(path);
-	for (char *at = p + (*p == '/'); ; at++) {
+	for (char *at = p + (*p == '/');; at++) {
 		if (*at && *at != '/')
 			continue;
 		char was = *at;
@@ -152,8 +152,8 @@ static int by_bytes(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-enum sl_status sl_fs_each(const char *dir, enum sl_status (*fn)(const char *, void *, struct sl_err *), void *arg,
-	struct sl_err *err)
+enum sl_status sl_fs_each(
+	const char *dir, enum sl_status (*fn)(const char *, void *, struct sl_err *), void *arg, struct sl_err *err)
 {
 	struct dirent **list;
 	int n = scandir(dir, &list, NULL, NULL);

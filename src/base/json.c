@@ -6,7 +6,8 @@ enum sl_status sl_json_parse(struct sl_slice text, const char *where, json_t **r
 	json_error_t e;
 	json_t *v = json_loadb((const char *)text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
 	if (!v)
-		return sl_fail(err, SL_INVALID, "%s: not JSON: line %d, column %d: %s", where, e.line, e.column, e.text);
+		return sl_fail(
+			err, SL_INVALID, "%s: not JSON: line %d, column %d: %s", where, e.line, e.column, e.text);
 	*ret = v;
 	return SL_OK;
 }
@@ -34,7 +35,8 @@ static enum sl_status member(json_t *o, const char *where, const char *name, jso
 
 static enum sl_status wanted(struct sl_err *err, const char *where, const char *name, json_t *v, const char *type)
 {
-	return sl_fail(err, SL_INVALID, v ? "%s: \"%s\" must be %s" : "%s: \"%s\" is missing; it must be %s", where, name, type);
+	return sl_fail(err, SL_INVALID, v ? "%s: \"%s\" must be %s" : "%s: \"%s\" is missing; it must be %s", where,
+		name, type);
 }
 
 #define READER(fn, type, is, value, text) \
@@ -67,6 +69,7 @@ enum sl_status sl_json_version(json_t *o, const char *where, int known, struct s
 	int64_t v = 0;
 	enum sl_status s = sl_json_int(o, where, "v", &v, err);
 	if (s == SL_OK && v != known)
-		return sl_fail(err, SL_UNSUPPORTED, "%s: format version %lld; this build knows version %d", where, (long long)v, known);
+		return sl_fail(err, SL_UNSUPPORTED, "%s: format version %lld; this build knows version %d", where,
+			(long long)v, known);
 	return s;
 }

@@ -40,12 +40,14 @@ enum sl_status sl_log_setup(const char *levels, struct sl_err *err)
 		const char *word = eq ? eq + 1 : s;
 		if (!parse_level(word, n - (size_t)(word - s), &level))
 			return sl_fail(err, SL_USAGE,
-				"log.level: '%.*s' is no level; use debug, info, warn or error, or component=level", (int)n, s);
+				"log.level: '%.*s' is no level; use debug, info, warn or error, or component=level",
+				(int)n, s);
 		size_t name = eq ? (size_t)(eq - s) : 0;
 		if (!eq) {
 			setup.all = level;
 		} else if (setup.n == RULES || name >= sizeof(setup.rule[0].component)) {
-			return sl_fail(err, SL_USAGE, "log.level: at most %d components, names of 23 characters", RULES);
+			return sl_fail(
+				err, SL_USAGE, "log.level: at most %d components, names of 23 characters", RULES);
 		} else {
 			memcpy(setup.rule[setup.n].component, s, name);
 			setup.rule[setup.n].component[name] = 0;
@@ -111,7 +113,8 @@ void sl_log_fields(enum sl_level level, const char *component, const char *text,
 		}
 		sl_buf_puts(&b, "\n");
 	} else {
-		sl_buf_printf(&b, "{\"time\":\"%s\",\"level\":\"%s\",\"component\":\"%s\",\"text\":", at, level_name[level], component);
+		sl_buf_printf(&b, "{\"time\":\"%s\",\"level\":\"%s\",\"component\":\"%s\",\"text\":", at,
+			level_name[level], component);
 		add_json_text(&b, text);
 		for (; fields->name; fields++) {
 			sl_buf_puts(&b, ",");

@@ -25,8 +25,7 @@ struct sl_field {
 
 /* sl_log(SL_INFO, "frames", "bundle swapped", SL_S("bundle", digest), SL_I("ms", ms)); */
 #define sl_log(level, component, text, ...) \
-	sl_log_fields(level, component, text, \
-		(const struct sl_field[]){__VA_ARGS__ __VA_OPT__(, ) {0}})
+	sl_log_fields(level, component, text, (const struct sl_field[]){__VA_ARGS__ __VA_OPT__(, ){0}})
 void sl_log_fields(enum sl_level level, const char *component, const char *text,
 	const struct sl_field *fields); /* ends with a field whose name is NULL */
 bool sl_log_is_on(enum sl_level level, const char *component);

@@ -22,7 +22,7 @@ struct sl_loop {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	bool draining, ended, woken; /* under lock */
-	int64_t pause_ms;            /* 0 when all is well */
+	int64_t pause_ms; /* 0 when all is well */
 	pthread_t thread;
 	void (*fn)(void *arg);
 	void *arg;

@@ -8,7 +8,8 @@
 static void *checked(void *p, size_t size)
 {
 	if (!p && size) {
-		fprintf(stderr, "signloop: out of memory: %zu bytes refused; lower the limits in the configuration\n", size);
+		fprintf(stderr, "signloop: out of memory: %zu bytes refused; lower the limits in the configuration\n",
+			size);
 		_exit(3);
 	}
 	return p;

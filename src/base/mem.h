@@ -12,14 +12,14 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-void *sl_alloc(size_t size);                 /* uninitialised */
-void *sl_zalloc(size_t size);                /* zeroed */
-void *sl_calloc(size_t n, size_t size);      /* zeroed, product checked */
+void *sl_alloc(size_t size); /* uninitialised */
+void *sl_zalloc(size_t size); /* zeroed */
+void *sl_calloc(size_t n, size_t size); /* zeroed, product checked */
 void *sl_realloc(void *p, size_t n, size_t size); /* product checked */
-void *sl_aligned(size_t size);               /* 64-byte aligned, zeroed; free() */
+void *sl_aligned(size_t size); /* 64-byte aligned, zeroed; free() */
 void *sl_memdup(const void *p, size_t size);
-char *sl_strdup(const char *s);              /* NULL gives NULL */
-char *sl_strndup(const char *s, size_t n);   /* at most n bytes of s, which need not end in NUL; n 0: s may be NULL */
+char *sl_strdup(const char *s); /* NULL gives NULL */
+char *sl_strndup(const char *s, size_t n); /* at most n bytes of s, which need not end in NUL; n 0: s may be NULL */
 char *sl_asprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #define SL_NEW(type) ((type *)sl_zalloc(sizeof(type)))

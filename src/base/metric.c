@@ -8,8 +8,8 @@ enum kind { COUNTER, GAUGE, HISTOGRAM };
 static const char *const kind_name[] = {"counter", "gauge", "histogram"};
 
 /* Bucket bounds in us: 1, 2.5, 5 a decade from 100 us to 100 s. */
-static const int64_t bound_us[] = {100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000,
-	2500000, 5000000, 10000000, 25000000, 50000000, 100000000};
+static const int64_t bound_us[] = {100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000,
+	1000000, 2500000, 5000000, 10000000, 25000000, 50000000, 100000000};
 enum { BOUNDS = SL_COUNT(bound_us) };
 
 struct sl_metric {
@@ -32,7 +32,8 @@ static struct sl_metric *get(enum kind kind, const char *name, const char *label
 	for (; *at; at = &(*at)->next) {
 		int c = strcmp((*at)->name, name);
 		if (c == 0 && (*at)->kind != kind)
-			SL_BUG("metric %s is a %s and is asked for as a %s", name, kind_name[(*at)->kind], kind_name[kind]);
+			SL_BUG("metric %s is a %s and is asked for as a %s", name, kind_name[(*at)->kind],
+				kind_name[kind]);
 		c = c ? c : strcmp((*at)->labels, labels);
 		if (c >= 0)
 			break;
@@ -118,8 +119,8 @@ static void print_histogram(const struct sl_metric *m, struct sl_buf *ret)
 	uint64_t n = 0;
 	for (int i = 0; i < BOUNDS; i++) {
 		n += m->bucket[i];
-		sl_buf_printf(ret, "%s_bucket{%s%sle=\"%g\"} %llu\n", m->name, m->labels, comma, (double)bound_us[i] / 1e6,
-			(unsigned long long)n);
+		sl_buf_printf(ret, "%s_bucket{%s%sle=\"%g\"} %llu\n", m->name, m->labels, comma,
+			(double)bound_us[i] / 1e6, (unsigned long long)n);
 	}
 	n += m->bucket[BOUNDS];
 	sl_buf_printf(ret, "%s_bucket{%s%sle=\"+Inf\"} %llu\n", m->name, m->labels, comma, (unsigned long long)n);
@@ -135,7 +136,8 @@ enum sl_status sl_metric_print(struct sl_buf *ret)
 	const char *last = "";
 	for (struct sl_metric *m = all; m && s == SL_OK; m = m->next) {
 		if (strcmp(last, m->name))
-			s = sl_buf_printf(ret, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name, kind_name[m->kind]);
+			s = sl_buf_printf(
+				ret, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name, kind_name[m->kind]);
 		last = m->name;
 		if (m->kind == HISTOGRAM)
 			print_histogram(m, ret);

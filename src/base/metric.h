@@ -17,11 +17,11 @@ struct sl_metric *sl_counter(const char *name, const char *labels, const char *h
 struct sl_metric *sl_gauge(const char *name, const char *labels, const char *help);
 struct sl_metric *sl_histogram(const char *name, const char *labels, const char *help); /* seconds */
 
-void sl_metric_add(struct sl_metric *m, double v);   /* counter, gauge */
-void sl_metric_set(struct sl_metric *m, double v);   /* gauge */
+void sl_metric_add(struct sl_metric *m, double v); /* counter, gauge */
+void sl_metric_set(struct sl_metric *m, double v); /* gauge */
 void sl_metric_time(struct sl_metric *m, int64_t us); /* histogram */
-double sl_metric_value(const struct sl_metric *m);   /* counter, gauge; histogram: count */
-double sl_metric_sum(const struct sl_metric *m);     /* histogram: seconds */
+double sl_metric_value(const struct sl_metric *m); /* counter, gauge; histogram: count */
+double sl_metric_sum(const struct sl_metric *m); /* histogram: seconds */
 double sl_metric_quantile(const struct sl_metric *m, double q); /* histogram: seconds, log-interpolated */
 
 enum sl_status sl_metric_print(struct sl_buf *ret); /* everything, sorted by name */

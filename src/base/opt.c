@@ -27,7 +27,8 @@ static enum sl_status unknown(const struct sl_usage *u, const struct sl_opt *opt
 		near ? "; did you mean --" : "", near ? near : "", near ? "?" : "", u->name);
 }
 
-static enum sl_status set_number(const struct sl_usage *u, const struct sl_opt *o, const char *value, struct sl_err *err)
+static enum sl_status set_number(
+	const struct sl_usage *u, const struct sl_opt *o, const char *value, struct sl_err *err)
 {
 	char *end;
 	errno = 0;
@@ -37,8 +38,8 @@ static enum sl_status set_number(const struct sl_usage *u, const struct sl_opt *
 		return sl_fail(err, SL_USAGE, "%s: --%s is '%s'; a %s is wanted", u->name, o->name, value,
 			whole ? "whole number" : "number");
 	if ((o->min != 0 || o->max != 0) && !(v >= o->min && v <= o->max))
-		return sl_fail(err, SL_USAGE, "%s: --%s is %s; it must be from %.15g to %.15g", u->name, o->name, value, o->min,
-			o->max);
+		return sl_fail(err, SL_USAGE, "%s: --%s is %s; it must be from %.15g to %.15g", u->name, o->name, value,
+			o->min, o->max);
 	if (whole)
 		*(int64_t *)o->ret = (int64_t)v;
 	else
@@ -84,7 +85,8 @@ static enum sl_status take_option(const struct sl_usage *u, const struct sl_opt 
 		return set(u, o, NULL, err);
 	}
 	if (!eq && *i + 1 >= argc)
-		return sl_fail(err, SL_USAGE, "%s: --%s wants a value; see 'signloop %s --help'", u->name, name, u->name);
+		return sl_fail(
+			err, SL_USAGE, "%s: --%s wants a value; see 'signloop %s --help'", u->name, name, u->name);
 	const char *value = eq ? eq + 1 : argv[++*i];
 	if (!is_config)
 		return set(u, o, value, err);
@@ -204,7 +206,8 @@ enum sl_status sl_opt_help(const struct sl_usage *u, const struct sl_opt *opts, 
 	if (opts->name)
 		sl_buf_puts(ret, "\noptions:\n");
 	for (const struct sl_opt *o = opts; o->name; o++) {
-		SL_AUTOFREE char *head = sl_asprintf("  --%s%s%s", o->name, o->value_name ? " " : "", o->value_name ? o->value_name : "");
+		SL_AUTOFREE char *head = sl_asprintf(
+			"  --%s%s%s", o->name, o->value_name ? " " : "", o->value_name ? o->value_name : "");
 		sl_opt_row(ret, head, o->text, HELP_INDENT, width);
 	}
 	if (u->takes_config) {

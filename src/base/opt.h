@@ -14,14 +14,17 @@
 enum sl_opt_kind { SL_OPT_FLAG, SL_OPT_STR, SL_OPT_INT, SL_OPT_NUM, SL_OPT_LIST };
 
 struct sl_opt {
-	const char *name;       /* without -- */
+	const char *name; /* without -- */
 	enum sl_opt_kind kind;
 	const char *value_name; /* "URL"; NULL for a flag */
-	const char *text;       /* one line */
-	void *ret;              /* bool*, const char**, int64_t*, double*, struct sl_words* */
-	double min, max;        /* INT, NUM; both 0: no range */
+	const char *text; /* one line */
+	void *ret; /* bool*, const char**, int64_t*, double*, struct sl_words* */
+	double min, max; /* INT, NUM; both 0: no range */
 };
-#define SL_OPT_END {NULL, SL_OPT_FLAG, NULL, NULL, NULL, 0, 0}
+#define SL_OPT_END \
+	{ \
+		NULL, SL_OPT_FLAG, NULL, NULL, NULL, 0, 0 \
+	}
 
 enum { SL_WORDS = 64 };
 struct sl_words {
@@ -30,18 +33,18 @@ struct sl_words {
 };
 
 struct sl_usage {
-	const char *name;     /* "train" */
+	const char *name; /* "train" */
 	const char *synopsis; /* "train classifier|detector --data FORMAT:PATH ..." */
-	const char *text;     /* one line: what it does, for the command list */
-	const char *more;     /* paragraphs for --help; NULL is fine */
+	const char *text; /* one line: what it does, for the command list */
+	const char *more; /* paragraphs for --help; NULL is fine */
 	const char *examples; /* lines, each a command; NULL is fine */
 	int words_min, words_max;
-	bool takes_config;    /* --<config name> VALUE is accepted too and set in cfg */
+	bool takes_config; /* --<config name> VALUE is accepted too and set in cfg */
 };
 
 /* argv[0] is the command's name. *ret_help: --help was asked (nothing else is checked). */
-enum sl_status sl_opt_parse(const struct sl_usage *u, const struct sl_opt *opts, struct sl_config *cfg,
-	int argc, char **argv, struct sl_words *ret_words, bool *ret_help, struct sl_err *err);
+enum sl_status sl_opt_parse(const struct sl_usage *u, const struct sl_opt *opts, struct sl_config *cfg, int argc,
+	char **argv, struct sl_words *ret_words, bool *ret_help, struct sl_err *err);
 /* Text for a terminal of `width` columns. */
 enum sl_status sl_opt_help(const struct sl_usage *u, const struct sl_opt *opts, int width, struct sl_buf *ret);
 /* A row of a list: head, then text wrapped from column `indent` on (a third of a narrow terminal);

@@ -14,6 +14,6 @@ struct sl_rng {
 struct sl_rng sl_rng(uint64_t seed, uint64_t stream);
 uint32_t sl_rng_u32(struct sl_rng *r);
 uint32_t sl_rng_below(struct sl_rng *r, uint32_t n); /* 0..n-1 without bias; n > 0 */
-float sl_rng_unit(struct sl_rng *r);                 /* [0, 1) with 24 bits */
+float sl_rng_unit(struct sl_rng *r); /* [0, 1) with 24 bits */
 float sl_rng_uniform(struct sl_rng *r, float lo, float hi);
-float sl_rng_normal(struct sl_rng *r);               /* mean 0, deviation 1 (Box-Muller) */
+float sl_rng_normal(struct sl_rng *r); /* mean 0, deviation 1 (Box-Muller) */

@@ -9,7 +9,8 @@
 
 static const struct sl_usage usage = {
 	.name = "dataset",
-	.synopsis = "dataset snapshot [--note TEXT] | ls | show VERSION | diff A B | check VERSION | forget KEY|--device D",
+	.synopsis =
+		"dataset snapshot [--note TEXT] | ls | show VERSION | diff A B | check VERSION | forget KEY|--device D",
 	.text = "makes immutable versions of what was labelled, shows and checks them",
 	.more = "snapshot takes every final label with its crop, the one that counts for each, and writes shards and a manifest; "
 		"cite a version by its name and sha256. A part is held out of training for good, by frame or drive, so that models can "
@@ -37,8 +38,9 @@ static void print_classes(const json_t *m)
 	json_t *v;
 	const char *code;
 	printf("%-16s %8s %8s %8s\n", "class", "train", "heldout", "aside");
-	json_object_foreach(json_object_get(m, "classes"), code, v) printf("%-16s %8lld %8lld %8lld\n", code,
-		(long long)sl_cmd_int(v, "train"), (long long)sl_cmd_int(v, "heldout"), (long long)sl_cmd_int(v, "aside"));
+	json_object_foreach(json_object_get(m, "classes"), code, v)
+		printf("%-16s %8lld %8lld %8lld\n", code, (long long)sl_cmd_int(v, "train"),
+			(long long)sl_cmd_int(v, "heldout"), (long long)sl_cmd_int(v, "aside"));
 }
 
 static void print_line(const json_t *m)
@@ -46,9 +48,10 @@ static void print_line(const json_t *m)
 	char time[20];
 	const json_t *parts = json_object_get(m, "parts");
 	sl_cmd_time(sl_cmd_int(m, "time"), time);
-	printf("%s  %s  %7lld rows (%lld train, %lld held out, %lld aside)  %.12s  %s\n", sl_cmd_text(m, "version"), time,
-		(long long)sl_cmd_int(m, "rows"), (long long)sl_cmd_int(parts, "train"), (long long)sl_cmd_int(parts, "heldout"),
-		(long long)sl_cmd_int(parts, "aside"), sl_cmd_text(m, "sha256"), sl_cmd_text(m, "note"));
+	printf("%s  %s  %7lld rows (%lld train, %lld held out, %lld aside)  %.12s  %s\n", sl_cmd_text(m, "version"),
+		time, (long long)sl_cmd_int(m, "rows"), (long long)sl_cmd_int(parts, "train"),
+		(long long)sl_cmd_int(parts, "heldout"), (long long)sl_cmd_int(parts, "aside"),
+		sl_cmd_text(m, "sha256"), sl_cmd_text(m, "note"));
 }
 
 static void print_snapshot(const struct flags *f, const json_t *m)
@@ -61,8 +64,8 @@ static void print_snapshot(const struct flags *f, const json_t *m)
 		printf("nothing new since %s; --force makes a version all the same\n", sl_cmd_text(m, "version"));
 }
 
-static enum sl_status snapshot(const struct flags *f, const struct sl_stores *st, const struct sl_config *cfg,
-	struct sl_err *err)
+static enum sl_status snapshot(
+	const struct flags *f, const struct sl_stores *st, const struct sl_config *cfg, struct sl_err *err)
 {
 	struct sl_snapshot o = {f->note, f->force};
 	SL_AUTOJSON json_t *m = NULL;
@@ -109,9 +112,11 @@ static void print_version(const struct flags *f, const json_t *m)
 	print_line(m);
 	printf("sha256 %s, %zu shards, held out share %g\nsources:", sl_cmd_text(m, "sha256"),
 		json_array_size(json_object_get(m, "shards")), json_number_value(json_object_get(m, "holdout")));
-	json_object_foreach(json_object_get(m, "sources"), key, v) printf(" %s %lld", key, (long long)json_integer_value(v));
+	json_object_foreach(json_object_get(m, "sources"), key, v)
+		printf(" %s %lld", key, (long long)json_integer_value(v));
 	printf("\nbundles:");
-	json_object_foreach(json_object_get(m, "bundles"), key, v) printf(" %.12s %lld", key, (long long)json_integer_value(v));
+	json_object_foreach(json_object_get(m, "bundles"), key, v)
+		printf(" %.12s %lld", key, (long long)json_integer_value(v));
 	printf("\n");
 	print_classes(m);
 }
@@ -140,7 +145,8 @@ static enum sl_status act_remote(const struct flags *f, const char *verb, const 
 			print_list(f, v);
 	} else if (!strcmp(verb, "show")) {
 		if (strcmp(name, "latest") && !sl_version_number(name))
-			return sl_fail(err, SL_INVALID, "'%.40s' is no dataset version; versions are called v0001, v0002, ... or latest", name);
+			return sl_fail(err, SL_INVALID,
+				"'%.40s' is no dataset version; versions are called v0001, v0002, ... or latest", name);
 		SL_AUTOFREE char *path = sl_asprintf("/v1/datasets/%s", name);
 		s = sl_remote_json(f->to, "GET", path, NULL, &v, err);
 		if (s == SL_OK)
@@ -151,8 +157,8 @@ static enum sl_status act_remote(const struct flags *f, const char *verb, const 
 	return s;
 }
 
-static enum sl_status diff(const struct flags *f, const struct sl_stores *st, const char *a, const char *b,
-	struct sl_err *err)
+static enum sl_status diff(
+	const struct flags *f, const struct sl_stores *st, const char *a, const char *b, struct sl_err *err)
 {
 	SL_AUTOJSON json_t *x = NULL, *y = NULL, *d = NULL;
 	json_t *v;
@@ -173,7 +179,8 @@ static enum sl_status diff(const struct flags *f, const struct sl_stores *st, co
 	json_array_foreach(json_object_get(d, "removed"), i, v) printf("- %s\n", json_string_value(v));
 	json_array_foreach(json_object_get(d, "changed"), i, v)
 		printf("~ %s  %s -> %s\n", sl_cmd_text(v, "key"), sl_cmd_text(v, "from"), sl_cmd_text(v, "to"));
-	json_object_foreach(json_object_get(d, "classes"), code, v) printf("%-16s %+lld\n", code, (long long)json_integer_value(v));
+	json_object_foreach(json_object_get(d, "classes"), code, v)
+		printf("%-16s %+lld\n", code, (long long)json_integer_value(v));
 	printf("%s to %s: %zu added, %zu removed, %zu changed\n", sl_cmd_text(d, "from"), sl_cmd_text(d, "to"),
 		json_array_size(json_object_get(d, "added")), json_array_size(json_object_get(d, "removed")),
 		json_array_size(json_object_get(d, "changed")));
@@ -192,18 +199,19 @@ static enum sl_status check(const struct flags *f, const struct sl_stores *st, c
 		return s;
 	bool ok = !json_array_size(findings);
 	if (f->json) {
-		SL_AUTOJSON json_t *all = json_pack("{s:b,s:O,s:O,s:O}", "ok", (int)ok, "version", json_object_get(m, "version"), "rows",
-			json_object_get(m, "rows"), "findings", findings);
+		SL_AUTOJSON json_t *all = json_pack("{s:b,s:O,s:O,s:O}", "ok", (int)ok, "version",
+			json_object_get(m, "version"), "rows", json_object_get(m, "rows"), "findings", findings);
 		sl_cmd_print_json(all);
 	} else {
 		json_array_foreach(findings, i, v)
 			printf("%s %s: %s\n", sl_cmd_text(v, "what"), sl_cmd_text(v, "where"), sl_cmd_text(v, "why"));
 		if (ok)
-			printf("%s is whole: %lld rows in %zu shards\n", sl_cmd_text(m, "version"), (long long)sl_cmd_int(m, "rows"),
-				json_array_size(json_object_get(m, "shards")));
+			printf("%s is whole: %lld rows in %zu shards\n", sl_cmd_text(m, "version"),
+				(long long)sl_cmd_int(m, "rows"), json_array_size(json_object_get(m, "shards")));
 	}
-	return ok ? SL_OK : sl_fail(err, SL_REFUSED, "dataset check: %s is not whole: %zu findings", sl_cmd_text(m, "version"),
-				 json_array_size(findings));
+	return ok ? SL_OK
+		  : sl_fail(err, SL_REFUSED, "dataset check: %s is not whole: %zu findings", sl_cmd_text(m, "version"),
+			    json_array_size(findings));
 }
 
 static enum sl_status forget(const struct flags *f, const struct sl_stores *st, const char *key, struct sl_err *err)
@@ -213,7 +221,8 @@ static enum sl_status forget(const struct flags *f, const struct sl_stores *st, 
 	size_t i;
 	if (!key == !f->device)
 		return sl_fail(err, SL_USAGE, "dataset forget: name one KEY, or --device D");
-	enum sl_status s = key ? sl_forget_key(st, key, f->note, &r, err) : sl_forget_device(st, f->device, f->note, &r, err);
+	enum sl_status s =
+		key ? sl_forget_key(st, key, f->note, &r, err) : sl_forget_device(st, f->device, f->note, &r, err);
 	if (s != SL_OK)
 		return s;
 	if (f->json) {
@@ -237,7 +246,8 @@ static enum sl_status act(const struct flags *f, const struct sl_words *w, struc
 	static const struct {
 		const char *name;
 		int min, max;
-	} verbs[] = {{"snapshot", 1, 1}, {"ls", 1, 1}, {"show", 2, 2}, {"diff", 3, 3}, {"check", 2, 2}, {"forget", 1, 2}};
+	} verbs[] = {
+		{"snapshot", 1, 1}, {"ls", 1, 1}, {"show", 2, 2}, {"diff", 3, 3}, {"check", 2, 2}, {"forget", 1, 2}};
 	const char *verb = w->word[0];
 	struct sl_stores st = {0};
 	size_t i = 0;

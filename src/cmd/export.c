@@ -65,11 +65,12 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 	if (s != SL_OK)
 		return s;
 	if (json) {
-		SL_AUTOJSON json_t *v = json_pack("{s:s,s:O,s:s,s:I}", "format", w.word[0], "version", json_object_get(manifest, "version"),
-			"path", w.word[1], "rows", (json_int_t)rows);
+		SL_AUTOJSON json_t *v = json_pack("{s:s,s:O,s:s,s:I}", "format", w.word[0], "version",
+			json_object_get(manifest, "version"), "path", w.word[1], "rows", (json_int_t)rows);
 		sl_cmd_print_json(v);
 	} else {
-		printf("%s: %lld rows of %s as %s\n", w.word[1], (long long)rows, sl_cmd_text(manifest, "version"), w.word[0]);
+		printf("%s: %lld rows of %s as %s\n", w.word[1], (long long)rows, sl_cmd_text(manifest, "version"),
+			w.word[0]);
 	}
 	return SL_OK;
 }

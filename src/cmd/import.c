@@ -38,8 +38,8 @@ static void show(void *arg, int done, int all)
 	fprintf(stderr, "\r\033[K%d of %d pictures%s", done, all, done == all ? "\r\033[K" : "");
 }
 
-static enum sl_status read_taxonomy(const struct sl_stores *st, const char *path, struct sl_taxonomy **ret,
-	struct sl_err *err)
+static enum sl_status read_taxonomy(
+	const struct sl_stores *st, const char *path, struct sl_taxonomy **ret, struct sl_err *err)
 {
 	SL_AUTO(sl_buf_done) struct sl_buf file = {0};
 	struct sl_bundle_parts p = {0};
@@ -51,7 +51,8 @@ static enum sl_status read_taxonomy(const struct sl_stores *st, const char *path
 	}
 	s = sl_alias_digest(st->artifacts, SL_ALIAS_LIVE, live, err);
 	if (s == SL_NOT_FOUND)
-		return sl_fail(err, s, "import: no model is live yet, so classes have no codes; name --taxonomy FILE.json");
+		return sl_fail(
+			err, s, "import: no model is live yet, so classes have no codes; name --taxonomy FILE.json");
 	if (s == SL_OK)
 		s = sl_model_get(st->artifacts, live, &file, err);
 	if (s == SL_OK)
@@ -73,7 +74,9 @@ static enum sl_status import(const struct sl_stores *st, const struct sl_config 
 	struct sl_source_options so = {.limit = (int)limit, .class_of = class_of, .arg = taxonomy, .cfg = cfg};
 	if (s == SL_OK)
 		s = sl_source_open(spec, &so, &source, err);
-	struct sl_ingest o = {.taxonomy = taxonomy, .device = "import", .progress = isatty(STDERR_FILENO) ? show : NULL,
+	struct sl_ingest o = {.taxonomy = taxonomy,
+		.device = "import",
+		.progress = isatty(STDERR_FILENO) ? show : NULL,
 		.arg = &next_us};
 	if (s == SL_OK)
 		s = sl_ingest_run(st, source, &o, ret, err);
@@ -111,12 +114,12 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 	if (s != SL_OK)
 		return s;
 	if (json) {
-		SL_AUTOJSON json_t *v = json_pack("{s:i,s:i,s:i,s:i}", "labels", r.crops, "negatives", r.negatives, "ignored", r.ignored,
-			"unknown", r.unknown);
+		SL_AUTOJSON json_t *v = json_pack("{s:i,s:i,s:i,s:i}", "labels", r.crops, "negatives", r.negatives,
+			"ignored", r.ignored, "unknown", r.unknown);
 		sl_cmd_print_json(v);
 	} else {
-		printf("%d labels and %d pictures without a sign imported; %d boxes ignored, %d of classes the taxonomy has not\n", r.crops,
-			r.negatives, r.ignored, r.unknown);
+		printf("%d labels and %d pictures without a sign imported; %d boxes ignored, %d of classes the taxonomy has not\n",
+			r.crops, r.negatives, r.ignored, r.unknown);
 	}
 	return SL_OK;
 }

@@ -10,8 +10,9 @@
 
 static const struct sl_usage usage = {
 	.name = "model",
-	.synopsis = "model publish FILE|DIGEST | rollback | log | ls | show [DIGEST|ALIAS] | get DIGEST|ALIAS --out FILE | import "
-		    "[--detector FILE.onnx] [--classifier FILE.onnx]",
+	.synopsis =
+		"model publish FILE|DIGEST | rollback | log | ls | show [DIGEST|ALIAS] | get DIGEST|ALIAS --out FILE | import "
+		"[--detector FILE.onnx] [--classifier FILE.onnx]",
 	.text = "publishes, rolls back, shows and imports models",
 	.more = "publish stores the bundle and asks the gate: the candidate and the live model answer the same held-out rows of a "
 		"dataset version, and a worse candidate is refused with the numbers (exit 1). --force publishes it all the same, which "
@@ -37,8 +38,8 @@ struct flags {
 };
 
 /* A stored digest, the start of one, an alias, or a bundle file, which is then stored. */
-static enum sl_status resolve(const struct sl_stores *st, const char *word, bool may_be_file, char ret[SL_DIGEST],
-	struct sl_err *err)
+static enum sl_status resolve(
+	const struct sl_stores *st, const char *word, bool may_be_file, char ret[SL_DIGEST], struct sl_err *err)
 {
 	SL_AUTO(sl_buf_done) struct sl_buf file = {0};
 	if (may_be_file && sl_fs_is_file(word)) {
@@ -59,8 +60,9 @@ static void print_entry(const struct sl_alias_entry *e)
 {
 	char time[20];
 	sl_cmd_time(e->time_ms, time);
-	printf("%5lld  %s  %-8s  %.12s  was %-12.12s  %s%s%s%s\n", (long long)e->n, time, sl_alias_action_name(e->action), e->digest,
-		*e->previous ? e->previous : "-", e->by, e->forced ? "  FORCED" : "", *e->note ? "  " : "", e->note);
+	printf("%5lld  %s  %-8s  %.12s  was %-12.12s  %s%s%s%s\n", (long long)e->n, time,
+		sl_alias_action_name(e->action), e->digest, *e->previous ? e->previous : "-", e->by,
+		e->forced ? "  FORCED" : "", *e->note ? "  " : "", e->note);
 }
 
 static void print_published(const struct flags *f, const struct sl_alias_entry *e, json_t *evaluation)
@@ -73,8 +75,8 @@ static void print_published(const struct flags *f, const struct sl_alias_entry *
 	}
 	if (json_is_object(evaluation))
 		printf("gate: %s\n", sl_cmd_text(json_object_get(evaluation, "gate"), "text"));
-	printf("%s is %s now (entry %lld%s%.12s%s)\n", e->alias, e->digest, (long long)e->n, *e->previous ? "; it was " : "",
-		e->previous, e->forced ? "; forced" : "");
+	printf("%s is %s now (entry %lld%s%.12s%s)\n", e->alias, e->digest, (long long)e->n,
+		*e->previous ? "; it was " : "", e->previous, e->forced ? "; forced" : "");
 }
 
 static enum sl_status publish(const struct flags *f, const struct sl_stores *st, const struct sl_config *cfg,
@@ -83,8 +85,12 @@ static enum sl_status publish(const struct flags *f, const struct sl_stores *st,
 	char digest[SL_DIGEST];
 	struct sl_alias_entry e;
 	SL_AUTOJSON json_t *evaluation = NULL;
-	struct sl_publish p = {.alias = f->alias, .digest = word ? digest : NULL, .force = f->force, .note = f->note,
-		.by = f->by ? f->by : sl_cmd_user(), .version = f->dataset};
+	struct sl_publish p = {.alias = f->alias,
+		.digest = word ? digest : NULL,
+		.force = f->force,
+		.note = f->note,
+		.by = f->by ? f->by : sl_cmd_user(),
+		.version = f->dataset};
 	enum sl_status s = word ? resolve(st, word, true, digest, err) : SL_OK;
 	if (s == SL_OK)
 		s = sl_model_publish(st, cfg, &p, &e, &evaluation, err);
@@ -151,8 +157,9 @@ static void print_model(const struct flags *f, json_t *v)
 		sl_cmd_print_json(v);
 		return;
 	}
-	printf("digest    %s\nname      %s\ntaxonomy  %s, %lld classes\nbytes     %lld\naliases  ", sl_cmd_text(v, "digest"),
-		sl_cmd_text(v, "name"), sl_cmd_text(v, "taxonomy"), (long long)sl_cmd_int(v, "classes"), (long long)sl_cmd_int(v, "bytes"));
+	printf("digest    %s\nname      %s\ntaxonomy  %s, %lld classes\nbytes     %lld\naliases  ",
+		sl_cmd_text(v, "digest"), sl_cmd_text(v, "name"), sl_cmd_text(v, "taxonomy"),
+		(long long)sl_cmd_int(v, "classes"), (long long)sl_cmd_int(v, "bytes"));
 	json_array_foreach(json_object_get(v, "aliases"), i, alias) printf(" %s", json_string_value(alias));
 	printf("\n");
 	if (*sl_cmd_text(v, "card"))
@@ -200,7 +207,8 @@ static enum sl_status import(const struct flags *f, const struct sl_stores *st, 
 	SL_AUTO(sl_buf_done) struct sl_buf out = {0};
 	char live[SL_DIGEST], digest[SL_DIGEST], created[25];
 	if (!f->detector && !f->classifier)
-		return sl_fail(err, SL_USAGE, "model import: name --detector FILE.onnx, --classifier FILE.onnx, or both");
+		return sl_fail(
+			err, SL_USAGE, "model import: name --detector FILE.onnx, --classifier FILE.onnx, or both");
 	enum sl_status s = sl_alias_digest(st->artifacts, SL_ALIAS_LIVE, live, err);
 	if (s == SL_OK)
 		s = sl_model_get(st->artifacts, live, &base, err);
@@ -211,8 +219,12 @@ static enum sl_status import(const struct flags *f, const struct sl_stores *st, 
 	if (s != SL_OK)
 		return s;
 	sl_time_text(sl_now_ms(), created);
-	struct sl_wrap w = {.base = sl_buf_slice(&base), .detector = sl_buf_slice(&detector), .classifier = sl_buf_slice(&classifier),
-		.temperature = f->temperature, .name = f->name ? f->name : "imported", .created = created};
+	struct sl_wrap w = {.base = sl_buf_slice(&base),
+		.detector = sl_buf_slice(&detector),
+		.classifier = sl_buf_slice(&classifier),
+		.temperature = f->temperature,
+		.name = f->name ? f->name : "imported",
+		.created = created};
 	s = sl_model_wrap(&w, &out, err);
 	if (s == SL_OK)
 		s = sl_model_put(st->artifacts, sl_buf_slice(&out), digest, err);
@@ -240,7 +252,8 @@ static enum sl_status upload(const struct flags *f, const char *word, char ret[S
 	}
 	enum sl_status s = sl_fs_read(word, &file, err);
 	if (s == SL_OK)
-		s = sl_remote_bytes(f->to, "POST", "/v1/models", "application/octet-stream", sl_buf_slice(&file), &v, err);
+		s = sl_remote_bytes(
+			f->to, "POST", "/v1/models", "application/octet-stream", sl_buf_slice(&file), &v, err);
 	if (s == SL_OK)
 		snprintf(ret, SL_DIGEST, "%s", sl_cmd_text(v, "digest"));
 	return s;
@@ -255,8 +268,8 @@ static enum sl_status publish_remote(const struct flags *f, const char *word, st
 	if (s != SL_OK)
 		return s;
 	SL_AUTOFREE char *path = word ? sl_asprintf("/v1/models/%s/promote", digest) : sl_strdup("/v1/models/rollback");
-	json_t *body = json_pack("{s:s,s:s,s:b}", "by", f->by ? f->by : sl_cmd_user(), "note", f->note ? f->note : "", "force",
-		(int)f->force);
+	json_t *body = json_pack("{s:s,s:s,s:b}", "by", f->by ? f->by : sl_cmd_user(), "note", f->note ? f->note : "",
+		"force", (int)f->force);
 	if (f->dataset)
 		json_object_set_new(body, "dataset", json_string(f->dataset));
 	s = sl_remote_json(f->to, "POST", path, body, &v, err);
@@ -275,21 +288,23 @@ static enum sl_status read_remote(const struct flags *f, const char *verb, const
 	struct sl_alias_entry e;
 	json_t *entry;
 	size_t i;
-	SL_AUTOFREE char *path = log ? sl_asprintf("/v1/models/log?alias=%s", sl_alias_is_valid(alias) ? alias : "-") : sl_strdup("/v1/models");
+	SL_AUTOFREE char *path = log ? sl_asprintf("/v1/models/log?alias=%s", sl_alias_is_valid(alias) ? alias : "-")
+				     : sl_strdup("/v1/models");
 	enum sl_status s = sl_remote_json(f->to, "GET", path, NULL, &v, err);
 	if (s != SL_OK)
 		return s;
 	if (log && f->json)
 		sl_cmd_print_json(v);
 	if (log && !f->json)
-		json_array_foreach(json_object_get(v, "log"), i, entry) if (sl_alias_parse(entry, f->to, &e, err) == SL_OK) print_entry(&e);
+		json_array_foreach(json_object_get(v, "log"), i,
+			entry) if (sl_alias_parse(entry, f->to, &e, err) == SL_OK) print_entry(&e);
 	if (ls)
 		print_list(f, json_object_get(v, "models"));
 	if (log || ls)
 		return SL_OK;
 	const char *digest = word && strcmp(word, SL_ALIAS_LIVE) && strcmp(word, SL_ALIAS_CANDIDATE)
-		? word
-		: sl_cmd_text(v, word ? word : SL_ALIAS_LIVE);
+				     ? word
+				     : sl_cmd_text(v, word ? word : SL_ALIAS_LIVE);
 	SL_AUTOFREE char *one = sl_asprintf("/v1/models/%s", *digest ? digest : "none");
 	s = sl_remote_json(f->to, "GET", one, NULL, &model, err);
 	if (s == SL_OK)
@@ -319,12 +334,14 @@ static enum sl_status act(const struct flags *f, const struct sl_words *w, struc
 		i++;
 	if (i == SL_COUNT(verbs)) {
 		const char *near = sl_nearest(verb, verbs, SL_COUNT(verbs));
-		return sl_fail(err, SL_USAGE, "model: '%s' is none of publish, rollback, log, ls, show, get, import%s%s%s", verb,
+		return sl_fail(err, SL_USAGE,
+			"model: '%s' is none of publish, rollback, log, ls, show, get, import%s%s%s", verb,
 			near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 	}
 	if (!strcmp(verb, "publish") && !word)
 		return sl_fail(err, SL_USAGE, "model publish: name a bundle file or the digest of a stored one");
-	if ((!strcmp(verb, "rollback") || !strcmp(verb, "log") || !strcmp(verb, "ls") || !strcmp(verb, "import")) && word)
+	if ((!strcmp(verb, "rollback") || !strcmp(verb, "log") || !strcmp(verb, "ls") || !strcmp(verb, "import")) &&
+		word)
 		return sl_fail(err, SL_USAGE, "model %s: '%s' is too much", verb, word);
 	if (f->to)
 		return act_remote(f, verb, word, err);
@@ -354,14 +371,15 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 		{"data", SL_OPT_STR, "DIR", "data folder (default: data)", &f.data, 0, 0},
 		{"to", SL_OPT_STR, "URL", "by a running server instead: publish, rollback, log, ls, show", &f.to, 0, 0},
 		{"alias", SL_OPT_STR, "NAME", "alias to publish, roll back or show (default: live)", &f.alias, 0, 0},
-		{"dataset", SL_OPT_STR, "VERSION", "held-out rows of this version judge (default: latest)", &f.dataset, 0, 0},
+		{"dataset", SL_OPT_STR, "VERSION", "held-out rows of this version judge (default: latest)", &f.dataset,
+			0, 0},
 		{"force", SL_OPT_FLAG, NULL, "publish against the gate's word; the log says so", &f.force, 0, 0},
 		{"by", SL_OPT_STR, "NAME", "who, for the log (default: the user)", &f.by, 0, 0},
 		{"note", SL_OPT_STR, "TEXT", "why, for the log", &f.note, 0, 0},
 		{"detector", SL_OPT_STR, "FILE.onnx", "import: the detector", &f.detector, 0, 0},
 		{"classifier", SL_OPT_STR, "FILE.onnx", "import: the classifier", &f.classifier, 0, 0},
-		{"temperature", SL_OPT_NUM, "T", "import: the classifier's calibration (default: the live one's)", &f.temperature, 0.01,
-			100},
+		{"temperature", SL_OPT_NUM, "T", "import: the classifier's calibration (default: the live one's)",
+			&f.temperature, 0.01, 100},
 		{"name", SL_OPT_STR, "NAME", "import: name of the new bundle", &f.name, 0, 0},
 		{"out", SL_OPT_STR, "FILE", "get: where the bundle goes", &f.out, 0, 0},
 		{"json", SL_OPT_FLAG, NULL, "one JSON object on standard output", &f.json, 0, 0},

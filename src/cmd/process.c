@@ -88,8 +88,8 @@ static void serve_until_signal(struct running *r, const sigset_t *ends)
 {
 	const char *listen = sl_config_str(r->ctx.cfg, "http.listen"), *colon = strrchr(listen, ':');
 	int host = colon ? (int)(colon - listen) : (int)strlen(listen);
-	SL_AUTOFREE char *url = sl_asprintf("http://%.*s:%d", host ? host : 9, host ? listen : "127.0.0.1",
-		sl_server_port(r->ctx.server));
+	SL_AUTOFREE char *url = sl_asprintf(
+		"http://%.*s:%d", host ? host : 9, host ? listen : "127.0.0.1", sl_server_port(r->ctx.server));
 	if (r->p->ready)
 		r->p->ready(r->p->arg, url);
 	int sig = 0;

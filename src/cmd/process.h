@@ -9,11 +9,11 @@
 
 struct sl_process {
 	const struct sl_config *cfg;
-	const char *who;              /* for the lock: "signloop up" */
+	const char *who; /* for the lock: "signloop up" */
 	const struct sl_role *const *roles;
 	/* Called once the server is open; NULL is fine. */
 	void (*ready)(void *arg, const char *url);
-	void (*ending)(void *arg);    /* before draining */
+	void (*ending)(void *arg); /* before draining */
 	void *arg;
 };
 

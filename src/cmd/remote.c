@@ -14,8 +14,8 @@ static enum sl_status status_of(const char *code)
 	return SL_IO;
 }
 
-enum sl_status sl_remote_bytes(const char *to, const char *method, const char *path, const char *type, struct sl_slice body,
-	json_t **ret, struct sl_err *err)
+enum sl_status sl_remote_bytes(const char *to, const char *method, const char *path, const char *type,
+	struct sl_slice body, json_t **ret, struct sl_err *err)
 {
 	SL_AUTO(sl_reply_done) struct sl_reply reply = {0};
 	SL_AUTOJSON json_t *v = NULL;
@@ -26,7 +26,11 @@ enum sl_status sl_remote_bytes(const char *to, const char *method, const char *p
 	/* The gate may run for minutes on many rows. */
 	SL_AUTOFREE char *patience = sl_asprintf("X-Deadline-Ms: %d", WAIT_MS);
 	struct sl_client *c = sl_client_new();
-	struct sl_call call = {.method = method, .url = url, .headers = {patience, NULL}, .body = body, .type = type,
+	struct sl_call call = {.method = method,
+		.url = url,
+		.headers = {patience, NULL},
+		.body = body,
+		.type = type,
 		.deadline_us = sl_deadline_ms(WAIT_MS)};
 	enum sl_status s = sl_client_call(c, &call, &reply, err);
 	sl_client_free(c);
@@ -37,14 +41,15 @@ enum sl_status sl_remote_bytes(const char *to, const char *method, const char *p
 	if (reply.status >= 400) {
 		json_t *e = json_object_get(v, "error");
 		const char *text = json_string_value(json_object_get(e, "message"));
-		return sl_fail(err, status_of(json_string_value(json_object_get(e, "code"))), "%s", text ? text : "the server says no");
+		return sl_fail(err, status_of(json_string_value(json_object_get(e, "code"))), "%s",
+			text ? text : "the server says no");
 	}
 	*ret = SL_TAKE(v);
 	return SL_OK;
 }
 
-enum sl_status sl_remote_json(const char *to, const char *method, const char *path, json_t *body, json_t **ret,
-	struct sl_err *err)
+enum sl_status sl_remote_json(
+	const char *to, const char *method, const char *path, json_t *body, json_t **ret, struct sl_err *err)
 {
 	SL_AUTO(sl_buf_done) struct sl_buf text = {0};
 	if (body)

@@ -6,15 +6,17 @@
 
 static const struct sl_usage usage = {
 	.name = "serve",
-	.synopsis = "serve ROLE[,ROLE...] [--listen HOST:PORT] [--log URL] [--crops URL] [--reviews URL] [--artifacts URL] "
-		    "[--SETTING VALUE ...]",
+	.synopsis =
+		"serve ROLE[,ROLE...] [--listen HOST:PORT] [--log URL] [--crops URL] [--reviews URL] [--artifacts URL] "
+		"[--SETTING VALUE ...]",
 	.text = "runs one or several roles in this process, over stores that others share",
 	.more = "Roles: frames, intake, labeling, curate, learning, rollout. A process that answers frames needs rollout "
 		"beside it, which brings the bundle. Every process has /metrics and /v2/health/ready.",
-	.examples = "signloop serve frames,rollout --data f1 --listen :8001 --log sqlite:all/log.db --crops sqlite:all/crops.db "
-		    "--reviews sqlite:all/reviews.db --artifacts dir:all/artifacts\n"
-		    "signloop serve labeling,intake --data l1 --listen :8002 --log sqlite:all/log.db --crops sqlite:all/crops.db "
-		    "--reviews sqlite:all/reviews.db --artifacts dir:all/artifacts",
+	.examples =
+		"signloop serve frames,rollout --data f1 --listen :8001 --log sqlite:all/log.db --crops sqlite:all/crops.db "
+		"--reviews sqlite:all/reviews.db --artifacts dir:all/artifacts\n"
+		"signloop serve labeling,intake --data l1 --listen :8002 --log sqlite:all/log.db --crops sqlite:all/crops.db "
+		"--reviews sqlite:all/reviews.db --artifacts dir:all/artifacts",
 	.words_min = 1,
 	.words_max = SL_WORDS,
 	.takes_config = true,
@@ -33,7 +35,8 @@ static enum sl_status choose(const struct sl_words *w, const struct sl_role *ret
 				k++;
 			if (!sl_roles[k])
 				return sl_fail(err, SL_USAGE,
-					"serve: no role is called '%.*s'; roles: frames, intake, labeling, curate, learning, rollout", (int)n, at);
+					"serve: no role is called '%.*s'; roles: frames, intake, labeling, curate, learning, rollout",
+					(int)n, at);
 			want[k] = true;
 			at += n + (at[n] == ',');
 		}
@@ -54,11 +57,13 @@ static void ready(void *arg, const char *url)
 static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct sl_err *err)
 {
 	const char *value[6] = {NULL};
-	static const char *const setting[] = {"data", "http.listen", "store.log", "store.crops", "store.reviews", "store.artifacts"};
+	static const char *const setting[] = {
+		"data", "http.listen", "store.log", "store.crops", "store.reviews", "store.artifacts"};
 	bool help;
 	struct sl_words w;
 	const struct sl_opt opts[] = {
-		{"data", SL_OPT_STR, "DIR", "folder of this process: caches, jobs, and the stores without a URL", &value[0], 0, 0},
+		{"data", SL_OPT_STR, "DIR", "folder of this process: caches, jobs, and the stores without a URL",
+			&value[0], 0, 0},
 		{"listen", SL_OPT_STR, "HOST:PORT", "address to serve on", &value[1], 0, 0},
 		{"log", SL_OPT_STR, "URL", "the log, such as sqlite:PATH", &value[2], 0, 0},
 		{"crops", SL_OPT_STR, "URL", "the crop store, such as sqlite:PATH", &value[3], 0, 0},

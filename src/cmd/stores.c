@@ -7,11 +7,12 @@
 
 static bool is_elsewhere(const struct sl_config *cfg)
 {
-	return *sl_config_str(cfg, "store.log") && *sl_config_str(cfg, "store.crops") && *sl_config_str(cfg, "store.reviews") &&
-		*sl_config_str(cfg, "store.artifacts");
+	return *sl_config_str(cfg, "store.log") && *sl_config_str(cfg, "store.crops") &&
+	       *sl_config_str(cfg, "store.reviews") && *sl_config_str(cfg, "store.artifacts");
 }
 
-enum sl_status sl_cmd_stores(struct sl_config *cfg, const char *data, bool make, struct sl_stores *ret, struct sl_err *err)
+enum sl_status sl_cmd_stores(
+	struct sl_config *cfg, const char *data, bool make, struct sl_stores *ret, struct sl_err *err)
 {
 	enum sl_status s = data ? sl_config_set(cfg, "data", data, "--data", err) : SL_OK;
 	const char *dir = sl_config_str(cfg, "data");

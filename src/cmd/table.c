@@ -25,8 +25,8 @@ static const struct sl_command *find(const char *name, struct sl_err *err)
 		names[n++] = (*c)->usage->name;
 	}
 	const char *near = sl_nearest(name, names, n);
-	sl_fail(err, SL_USAGE, "no command is called '%s'%s%s%s; 'signloop help' lists them", name, near ? "; did you mean '" : "",
-		near ? near : "", near ? "'" : "");
+	sl_fail(err, SL_USAGE, "no command is called '%s'%s%s%s; 'signloop help' lists them", name,
+		near ? "; did you mean '" : "", near ? near : "", near ? "'" : "");
 	return NULL;
 }
 
@@ -45,7 +45,7 @@ static enum sl_status read_config(int *argc, char **argv, struct sl_config *cfg,
 		else
 			argv[n++] = argv[i];
 	}
-	argv[*argc = n] = NULL;
+	argv[ *argc = n] = NULL;
 	enum sl_status s = path ? sl_config_read_file(cfg, path, err) : SL_OK;
 	return s == SL_OK ? sl_config_read_env(cfg, environ, err) : s;
 }

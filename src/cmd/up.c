@@ -48,15 +48,16 @@ static void start_cars(struct demo *d, const char *url)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (getppid() == parent)
-		execl(self, "signloop", "drive", "--to", url, "--demo", "--cars", cars, "--rate", rate, "--duration", "0", "--quiet",
-			(char *)NULL);
+		execl(self, "signloop", "drive", "--to", url, "--demo", "--cars", cars, "--rate", rate, "--duration",
+			"0", "--quiet", (char *)NULL);
 	_exit(3);
 }
 
 static void ready(void *arg, const char *url)
 {
 	struct demo *d = arg;
-	printf("signloop %s is ready: %s\n  watch %s/   label %s/label   expert %s/expert\n", SL_VERSION, url, url, url, url);
+	printf("signloop %s is ready: %s\n  watch %s/   label %s/label   expert %s/expert\n", SL_VERSION, url, url, url,
+		url);
 	fflush(stdout);
 	if (d->on)
 		start_cars(d, url);
@@ -80,9 +81,11 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 	const struct sl_opt opts[] = {
 		{"data", SL_OPT_STR, "DIR", "folder of everything it keeps (default: data)", &data, 0, 0},
 		{"listen", SL_OPT_STR, "HOST:PORT", "address to serve on (default: 127.0.0.1:8000)", &listen, 0, 0},
-		{"demo", SL_OPT_FLAG, NULL, "drives demo cars through drawn road scenes; one vote decides a review", &d.on, 0, 0},
+		{"demo", SL_OPT_FLAG, NULL, "drives demo cars through drawn road scenes; one vote decides a review",
+			&d.on, 0, 0},
 		{"demo-cars", SL_OPT_INT, "N", "how many demo cars (default: 2)", &d.cars, 1, 64},
-		{"demo-rate", SL_OPT_NUM, "N", "frames a second of all demo cars together (default: 2)", &d.rate, 0.01, 1000},
+		{"demo-rate", SL_OPT_NUM, "N", "frames a second of all demo cars together (default: 2)", &d.rate, 0.01,
+			1000},
 		SL_OPT_END};
 	for (int i = 1; i < argc; i++) /* before the flags, so that a flag still wins */
 		if (!strcmp(argv[i], "--demo"))

@@ -30,13 +30,13 @@ static void find_worst(const struct class_count *c, int classes, int least, stru
 	}
 }
 
-static void put_text(const struct sl_gate_rules *rules, const struct class_count *c, const char *worst,
-	struct sl_gate_result *r)
+static void put_text(
+	const struct sl_gate_rules *rules, const struct class_count *c, const char *worst, struct sl_gate_result *r)
 {
 	double cand = r->n ? 100.0 * r->candidate_right / r->n : 0, live = r->n ? 100.0 * r->live_right / r->n : 0;
 	char head[120];
-	snprintf(head, sizeof(head), "candidate %.2f %%, live %.2f %% of %d held-out rows (%d : %d where they differ)", cand,
-		live, r->n, r->only_candidate, r->only_live);
+	snprintf(head, sizeof(head), "candidate %.2f %%, live %.2f %% of %d held-out rows (%d : %d where they differ)",
+		cand, live, r->n, r->only_candidate, r->only_live);
 	r->passed = false;
 	if (r->n < rules->rows)
 		snprintf(r->text, sizeof(r->text), "only %d held-out rows; %d are needed to compare (gate.rows)", r->n,
@@ -47,13 +47,15 @@ static void put_text(const struct sl_gate_rules *rules, const struct class_count
 		snprintf(r->text, sizeof(r->text), "%s: loses more than %g %%", head, 100 * rules->loss);
 	else if (r->worst_class >= 0 && r->worst_loss > rules->class_loss)
 		snprintf(r->text, sizeof(r->text), "%s: class %s loses %d of its %d rows, more than %g %%", head, worst,
-			c[r->worst_class].live - c[r->worst_class].candidate, c[r->worst_class].n, 100 * rules->class_loss);
+			c[r->worst_class].live - c[r->worst_class].candidate, c[r->worst_class].n,
+			100 * rules->class_loss);
 	else
 		r->passed = snprintf(r->text, sizeof(r->text), "%s: not worse", head) > 0;
 }
 
 void sl_gate_judge(const int *truth, const int *candidate, const int *live, int n, int classes,
-	const struct sl_gate_rules *rules, const char *(*name)(void *arg, int cls), void *arg, struct sl_gate_result *ret)
+	const struct sl_gate_rules *rules, const char *(*name)(void *arg, int cls), void *arg,
+	struct sl_gate_result *ret)
 {
 	struct sl_gate_result r = {.n = n, .p = 1};
 	SL_AUTOFREE struct class_count *c = sl_calloc((size_t)classes + 1, sizeof(*c));
@@ -80,8 +82,8 @@ void sl_gate_judge(const int *truth, const int *candidate, const int *live, int 
 json_t *sl_gate_json(const struct sl_gate_result *r)
 {
 	double n = r->n ? r->n : 1;
-	return json_pack("{s:b,s:s,s:i,s:f,s:f,s:i,s:i,s:f,s:i,s:f}", "passed", (int)r->passed, "text", r->text, "rows", r->n,
-		"candidate_accuracy", r->candidate_right / n, "live_accuracy", r->live_right / n, "only_candidate_right",
-		r->only_candidate, "only_live_right", r->only_live, "p", r->p, "worst_class", r->worst_class,
-		"worst_class_loss", r->worst_loss);
+	return json_pack("{s:b,s:s,s:i,s:f,s:f,s:i,s:i,s:f,s:i,s:f}", "passed", (int)r->passed, "text", r->text, "rows",
+		r->n, "candidate_accuracy", r->candidate_right / n, "live_accuracy", r->live_right / n,
+		"only_candidate_right", r->only_candidate, "only_live_right", r->only_live, "p", r->p, "worst_class",
+		r->worst_class, "worst_class_loss", r->worst_loss);
 }

@@ -25,10 +25,10 @@ struct sl_gate_result {
 	bool passed;
 	int n, candidate_right, live_right;
 	int only_candidate, only_live; /* rows that exactly one of the two names right */
-	double p;                      /* of the one-sided test; 1 when the candidate is not worse */
-	int worst_class;               /* index of the class that lost most among those that count; -1: none */
+	double p; /* of the one-sided test; 1 when the candidate is not worse */
+	int worst_class; /* index of the class that lost most among those that count; -1: none */
 	double worst_loss;
-	char text[240];                /* why, with numbers */
+	char text[240]; /* why, with numbers */
 };
 
 /* truth, candidate, live: class indexes of n rows in one numbering 0..classes-1; -1 in the

@@ -59,10 +59,12 @@ static const char *text_of(json_t *o, const char *name)
 static void put_group(json_t *row, const struct sl_label *l)
 {
 	char frame[SL_FRAME_ID] = "";
-	const char *device = text_of(row, "device"), *sequence = text_of(row, "sequence"), *what = text_of(row, "frame");
+	const char *device = text_of(row, "device"), *sequence = text_of(row, "sequence"),
+		   *what = text_of(row, "frame");
 	if (!*what && sl_key_parse(l->key, frame, (int[4]){0}))
 		what = frame;
-	SL_AUTOFREE char *group = sl_asprintf("%.63s/%s%.100s", device, *sequence ? "s/" : "", *sequence ? sequence : what);
+	SL_AUTOFREE char *group =
+		sl_asprintf("%.63s/%s%.100s", device, *sequence ? "s/" : "", *sequence ? sequence : what);
 	json_object_set_new(row, "group", json_string(group));
 }
 
@@ -130,9 +132,9 @@ void sl_segment_done(struct sl_segment *s)
 
 json_t *sl_segment_json(const struct sl_segment *s)
 {
-	json_t *v = json_pack("{s:i,s:s,s:i,s:I,s:I,s:i,s:i,s:s}", "v", FORMAT, "topic", SL_TOPIC_LABELS, "partition", s->partition,
-		"first", (json_int_t)s->first, "last", (json_int_t)s->last, "rows", s->rows, "skipped", s->skipped, "sha256",
-		s->sha256);
+	json_t *v = json_pack("{s:i,s:s,s:i,s:I,s:I,s:i,s:i,s:s}", "v", FORMAT, "topic", SL_TOPIC_LABELS, "partition",
+		s->partition, "first", (json_int_t)s->first, "last", (json_int_t)s->last, "rows", s->rows, "skipped",
+		s->skipped, "sha256", s->sha256);
 	json_object_set_new(v, "missing", s->missing ? json_incref(s->missing) : json_array());
 	json_object_set_new(v, "bad", s->bad ? json_incref(s->bad) : json_array());
 	return v;
@@ -160,9 +162,8 @@ enum sl_status sl_segment_parse(json_t *v, const char *where, struct sl_segment 
 		return s;
 	json_t *missing = json_object_get(v, "missing"), *bad = json_object_get(v, "bad");
 	if (g.first < 0 || g.last < g.first || rows < 0 || rows > INT32_MAX || skipped < 0 || skipped > INT32_MAX ||
-		partition < 0 || partition > INT32_MAX ||
-		(rows ? !sl_is_sha256_hex(sha) : *sha != 0) || (missing && !json_is_array(missing)) ||
-		(bad && !json_is_array(bad)))
+		partition < 0 || partition > INT32_MAX || (rows ? !sl_is_sha256_hex(sha) : *sha != 0) ||
+		(missing && !json_is_array(missing)) || (bad && !json_is_array(bad)))
 		return sl_fail(err, SL_INVALID, "%s: positions, rows and sha256 do not fit together", where);
 	g.partition = (int)partition;
 	g.rows = (int)rows;

@@ -46,10 +46,10 @@ enum sl_deal sl_row_deal(const struct sl_label *l, const char *group, double hol
 struct sl_segment {
 	int partition;
 	int64_t first, last;
-	int rows, skipped;      /* messages stored; messages that are no label */
-	char sha256[65];        /* of segments/<sha256>.tar; "" when rows is 0 */
-	json_t *missing;        /* keys whose crop was not in the crop store; owned */
-	json_t *bad;            /* [{"position","why"}] of the skipped; owned */
+	int rows, skipped; /* messages stored; messages that are no label */
+	char sha256[65]; /* of segments/<sha256>.tar; "" when rows is 0 */
+	json_t *missing; /* keys whose crop was not in the crop store; owned */
+	json_t *bad; /* [{"position","why"}] of the skipped; owned */
 };
 void sl_segment_done(struct sl_segment *s);
 json_t *sl_segment_json(const struct sl_segment *s);
@@ -57,8 +57,8 @@ enum sl_status sl_segment_parse(json_t *v, const char *where, struct sl_segment 
 void sl_segment_entry_path(char ret[SL_PATH], int partition, int64_t first); /* curate/labels/p0/<20 digits>.json */
 bool sl_segment_entry_parse(const char *path, int *ret_partition, int64_t *ret_first);
 void sl_segment_path(char ret[SL_PATH], const char *sha256); /* segments/<sha256>.tar */
-void sl_shard_path(char ret[SL_PATH], const char *sha256);   /* shards/<sha256>.tar */
-void sl_forgotten_path(char ret[SL_PATH], const char *key);  /* forgotten/<key>.json */
+void sl_shard_path(char ret[SL_PATH], const char *sha256); /* shards/<sha256>.tar */
+void sl_forgotten_path(char ret[SL_PATH], const char *key); /* forgotten/<key>.json */
 
 /* Versions: "v0001", "v0002", ...; more digits past 9999. */
 void sl_version_name(char ret[SL_VERSION_NAME], int number);

@@ -22,12 +22,13 @@ json_t *sl_candidates_json(const struct sl_taxonomy *t, const struct sl_candidat
 	json_t *list = json_array();
 	for (int i = 0; i < n; i++)
 		json_array_append_new(list, json_pack("{s:o,s:f}", "class", sl_class_json(t, c[i].cls), "confidence",
-			(double)c[i].confidence));
+						    (double)c[i].confidence));
 	return list;
 }
 
 /* An optional text; "" when absent. */
-static enum sl_status take_text(json_t *o, const char *where, const char *name, char *ret, size_t size, struct sl_err *err)
+static enum sl_status take_text(
+	json_t *o, const char *where, const char *name, char *ret, size_t size, struct sl_err *err)
 {
 	const char *text = "";
 	enum sl_status s = sl_json_opt_str(o, where, name, &text, err);
@@ -64,9 +65,11 @@ static enum sl_status parse_class(json_t *o, const char *where, struct sl_label 
 	else if (json_is_string(cls))
 		return sl_fail(err, SL_INVALID, "%s: \"class\" is a code without an index", where);
 	else
-		return sl_fail(err, SL_INVALID, "%s: \"class\" must be {\"index\",\"code\"}, or null with \"choice\"", where);
+		return sl_fail(
+			err, SL_INVALID, "%s: \"class\" must be {\"index\",\"code\"}, or null with \"choice\"", where);
 	if (json_is_string(code) && json_string_length(code) >= sizeof(ret->code))
-		return sl_fail(err, SL_INVALID, "%s: the class's code is longer than %d characters", where, SL_CODE - 1);
+		return sl_fail(
+			err, SL_INVALID, "%s: the class's code is longer than %d characters", where, SL_CODE - 1);
 	if (json_is_string(code) && json_string_length(code))
 		SL_COPY(ret->code, json_string_value(code));
 	else
@@ -113,8 +116,8 @@ enum sl_status sl_label_parse(json_t *body, const char *where, struct sl_label *
 	return s;
 }
 
-json_t *sl_label_message(const struct sl_label *l, const struct sl_taxonomy *t, double confidence, int votes,
-	int64_t time_ms)
+json_t *sl_label_message(
+	const struct sl_label *l, const struct sl_taxonomy *t, double confidence, int votes, int64_t time_ms)
 {
 	char buf[12];
 	json_t *o = json_pack("{s:i,s:s,s:o}", "v", FORMAT, "key", l->key, "class", sl_class_json(t, l->cls));
@@ -154,7 +157,8 @@ static enum sl_status parse_candidate(json_t *o, struct sl_candidate *ret, struc
 	json_int_t index = json_is_integer(cls) ? json_integer_value(cls) : -1;
 	double confidence = 0;
 	if (index < 0 || index >= SL_CLASSES_MAX)
-		return sl_fail(err, SL_INVALID, "message: a candidate's \"class\" must have an index of 0 to %d", SL_CLASSES_MAX - 1);
+		return sl_fail(err, SL_INVALID, "message: a candidate's \"class\" must have an index of 0 to %d",
+			SL_CLASSES_MAX - 1);
 	enum sl_status s = sl_json_num(o, "candidate", "confidence", &confidence, err);
 	if (s == SL_OK && !(confidence >= -CONFIDENCE_SLACK && confidence <= 1 + CONFIDENCE_SLACK))
 		return sl_fail(err, SL_INVALID, "message: a candidate's confidence must be 0 to 1");
@@ -169,9 +173,8 @@ static enum sl_status parse_candidates(json_t *o, struct sl_review *r, struct sl
 	enum sl_status s = SL_OK;
 	if (!json_is_array(list))
 		return sl_fail(err, SL_INVALID, "message: \"candidates\" must be a list");
-	json_array_foreach(list, i, one)
-		if (s == SL_OK && r->ncandidate < SL_CANDIDATES) /* further ones say little */
-			s = parse_candidate(one, &r->candidate[r->ncandidate++], err);
+	json_array_foreach(list, i, one) if (s == SL_OK && r->ncandidate < SL_CANDIDATES) /* further ones say little */
+		s = parse_candidate(one, &r->candidate[r->ncandidate++], err);
 	return s;
 }
 

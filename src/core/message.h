@@ -22,15 +22,16 @@
 /* {"index","code","name","name_ko"}; the index alone where t is NULL or has no such class;
  * null for a choice that is no class. */
 json_t *sl_class_json(const struct sl_taxonomy *t, int cls);
-json_t *sl_candidates_json(const struct sl_taxonomy *t, const struct sl_candidate *c, int n); /* [{"class","confidence"}] */
+json_t *sl_candidates_json(
+	const struct sl_taxonomy *t, const struct sl_candidate *c, int n); /* [{"class","confidence"}] */
 
 /* A label: its message, and where that stands in the log. */
 struct sl_label {
 	char key[SL_KEY];
-	int cls;               /* class index, or enum sl_choice below 0 */
-	char code[SL_CODE];    /* of the class; its decimal index when the message has no code; "" when none */
-	char source[12];       /* "model", "votes", "expert", "gold" */
-	char bundle[65];       /* "" when unknown */
+	int cls; /* class index, or enum sl_choice below 0 */
+	char code[SL_CODE]; /* of the class; its decimal index when the message has no code; "" when none */
+	char source[12]; /* "model", "votes", "expert", "gold" */
+	char bundle[65]; /* "" when unknown */
 	int partition;
 	int64_t position, appended_ms;
 };
@@ -39,8 +40,8 @@ struct sl_label {
  * unreadable, other. where: "label", or what the person knows. The log's members are left 0. */
 enum sl_status sl_label_parse(json_t *body, const char *where, struct sl_label *ret, struct sl_err *err);
 /* key, cls, source and bundle of l, the code from t (may be NULL). */
-json_t *sl_label_message(const struct sl_label *l, const struct sl_taxonomy *t, double confidence, int votes,
-	int64_t time_ms);
+json_t *sl_label_message(
+	const struct sl_label *l, const struct sl_taxonomy *t, double confidence, int votes, int64_t time_ms);
 /* The label of a decided review. */
 json_t *sl_verdict_message(const struct sl_review *r, const struct sl_taxonomy *t, int64_t time_ms);
 const char *sl_verdict_source(const struct sl_verdict *v); /* "votes" or "expert" */

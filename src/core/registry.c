@@ -28,7 +28,8 @@ int64_t sl_alias_path_number(const char *path)
 	long long n = 0;
 	int end = 0;
 	const char *name = strrchr(path, '/');
-	if (!name || sscanf(name, "/%10lld.json%n", &n, &end) != 1 || end != (int)strlen("/0000000001.json") || name[end])
+	if (!name || sscanf(name, "/%10lld.json%n", &n, &end) != 1 || end != (int)strlen("/0000000001.json") ||
+		name[end])
 		return 0;
 	return n > 0 ? n : 0;
 }
@@ -40,12 +41,13 @@ void sl_bundle_path(char ret[SL_ALIAS_PATH], const char *digest)
 
 json_t *sl_alias_json(const struct sl_alias_entry *e)
 {
-	return json_pack("{s:i,s:I,s:s,s:s,s:s,s:s,s:b,s:s,s:s,s:I}", "v", FORMAT, "n", (json_int_t)e->n, "alias", e->alias,
-		"digest", e->digest, "previous", e->previous, "action", action_names[e->action], "forced", (int)e->forced,
-		"by", e->by, "note", e->note, "time", (json_int_t)e->time_ms);
+	return json_pack("{s:i,s:I,s:s,s:s,s:s,s:s,s:b,s:s,s:s,s:I}", "v", FORMAT, "n", (json_int_t)e->n, "alias",
+		e->alias, "digest", e->digest, "previous", e->previous, "action", action_names[e->action], "forced",
+		(int)e->forced, "by", e->by, "note", e->note, "time", (json_int_t)e->time_ms);
 }
 
-static enum sl_status take_text(json_t *v, const char *where, const char *name, char *to, size_t size, struct sl_err *err)
+static enum sl_status take_text(
+	json_t *v, const char *where, const char *name, char *to, size_t size, struct sl_err *err)
 {
 	const char *text = "";
 	enum sl_status s = sl_json_opt_str(v, where, name, &text, err);
@@ -122,8 +124,8 @@ static enum sl_status before(const struct sl_alias_entry *e, int n, char ret[SL_
 enum sl_status sl_alias_next(const struct sl_alias_entry *e, int n, const char *alias, const char *digest,
 	struct sl_alias_entry *ret, struct sl_err *err)
 {
-	struct sl_alias_entry next = {.n = n ? e[n - 1].n + 1 : 1,
-		.action = digest ? SL_ALIAS_PUBLISH : SL_ALIAS_ROLLBACK};
+	struct sl_alias_entry next = {
+		.n = n ? e[n - 1].n + 1 : 1, .action = digest ? SL_ALIAS_PUBLISH : SL_ALIAS_ROLLBACK};
 	enum sl_status s = SL_OK;
 	sl_alias_live(e, n, next.previous);
 	if (!digest)
@@ -148,11 +150,12 @@ enum sl_status sl_alias_check(const struct sl_alias_entry *e, int n, struct sl_e
 		const char *digest = e[i].action == SL_ALIAS_PUBLISH ? e[i].digest : NULL;
 		enum sl_status s = sl_alias_next(e, i, e[i].alias, digest, &want, err);
 		if (s != SL_OK)
-			return sl_fail(err, SL_CORRUPT, "alias %s: entry %d is a %s that the log before it does not allow", e[i].alias,
-				i + 1, action_names[e[i].action]);
+			return sl_fail(err, SL_CORRUPT,
+				"alias %s: entry %d is a %s that the log before it does not allow", e[i].alias, i + 1,
+				action_names[e[i].action]);
 		if (strcmp(want.previous, e[i].previous) || strcmp(want.digest, e[i].digest))
-			return sl_fail(err, SL_CORRUPT, "alias %s: entry %d does not follow from the log before it", e[i].alias,
-				i + 1);
+			return sl_fail(err, SL_CORRUPT, "alias %s: entry %d does not follow from the log before it",
+				e[i].alias, i + 1);
 	}
 	return SL_OK;
 }

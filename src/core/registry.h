@@ -24,7 +24,7 @@ struct sl_alias_entry {
 	char digest[SL_HEX_SHA256];
 	char previous[SL_HEX_SHA256]; /* in service before; "" for the first */
 	enum sl_alias_action action;
-	bool forced;                  /* published against the gate's word */
+	bool forced; /* published against the gate's word */
 	char by[SL_ALIAS_WHO];
 	char note[SL_ALIAS_NOTE];
 	int64_t time_ms;

@@ -13,7 +13,7 @@ enum { SL_CLASSES_MAX = 1000, SL_CODE = 24, SL_NAME = 96 };
 struct sl_class {
 	char code[SL_CODE]; /* letters, digits, '.', '-', '_' */
 	char en[SL_NAME], ko[SL_NAME];
-	char shape[12];     /* circle, triangle, inverted, diamond, octagon, square */
+	char shape[12]; /* circle, triangle, inverted, diamond, octagon, square */
 };
 
 struct sl_taxonomy {

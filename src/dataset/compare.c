@@ -57,8 +57,8 @@ static const char *code_of(void *arg, int cls)
 	return ((struct codes *)arg)->name[cls];
 }
 
-static enum sl_status answer(struct work *w, struct sl_bundle *b, const struct sl_image *im, struct sl_box roi, int *ret,
-	struct sl_err *err)
+static enum sl_status answer(
+	struct work *w, struct sl_bundle *b, const struct sl_image *im, struct sl_box roi, int *ret, struct sl_err *err)
 {
 	struct sl_candidate c[SL_CANDIDATES];
 	int n = 0;
@@ -111,20 +111,22 @@ static json_t *classes_json(const struct work *w)
 			live += w->truth[i] == c && w->live_says[i] == c;
 		}
 		if (rows)
-			json_object_set_new(all, w->codes.name[c], json_pack("{s:i,s:i,s:i}", "rows", rows, "candidate", cand, "live", live));
+			json_object_set_new(all, w->codes.name[c],
+				json_pack("{s:i,s:i,s:i}", "rows", rows, "candidate", cand, "live", live));
 	}
 	return all;
 }
 
-static void path_of(char ret[SL_PATH], const struct sl_bundle *candidate, const struct sl_bundle *live, const char *version)
+static void path_of(
+	char ret[SL_PATH], const struct sl_bundle *candidate, const struct sl_bundle *live, const char *version)
 {
 	snprintf(ret, SL_PATH, "evaluations/%s-%s-%.12s.json", candidate->digest, version, live->digest);
 }
 
 static json_t *rules_json(const struct sl_gate_rules *r)
 {
-	return json_pack("{s:i,s:i,s:f,s:f,s:f}", "rows", r->rows, "class_rows", r->class_rows, "alpha", r->alpha, "loss", r->loss,
-		"class_loss", r->class_loss);
+	return json_pack("{s:i,s:i,s:f,s:f,s:f}", "rows", r->rows, "class_rows", r->class_rows, "alpha", r->alpha,
+		"loss", r->loss, "class_loss", r->class_loss);
 }
 
 /* The same two bundles on the same version by the same rules: the answer of the last time. */
@@ -135,7 +137,8 @@ static bool is_known(struct sl_artifacts *a, const char *path, const struct sl_g
 	SL_AUTO(sl_buf_done) struct sl_buf text = {0};
 	SL_AUTOJSON json_t *printed = NULL;
 	sl_json_print(want, &text); /* as stored: numbers to so many digits */
-	if (sl_json_parse(sl_buf_slice(&text), "rules", &printed, NULL) != SL_OK || sl_object_get(a, path, &v, NULL) != SL_OK)
+	if (sl_json_parse(sl_buf_slice(&text), "rules", &printed, NULL) != SL_OK ||
+		sl_object_get(a, path, &v, NULL) != SL_OK)
 		return false;
 	if (json_equal(json_object_get(v, "rules"), printed)) {
 		*ret = v;
@@ -163,10 +166,12 @@ static enum sl_status run(struct work *w, struct sl_artifacts *a, json_t *manife
 }
 
 enum sl_status sl_compare(struct sl_artifacts *a, const struct sl_config *cfg, struct sl_bundle *candidate,
-	struct sl_bundle *live, bool same_detector, const char *version, bool *ret_passed, json_t **ret, struct sl_err *err)
+	struct sl_bundle *live, bool same_detector, const char *version, bool *ret_passed, json_t **ret,
+	struct sl_err *err)
 {
-	SL_AUTO(work_done) struct work w = {.pipeline = sl_pipeline_new(), .candidate = candidate, .live = live,
-		.codes = {.index = json_object()}};
+	SL_AUTO(work_done)
+	struct work w = {
+		.pipeline = sl_pipeline_new(), .candidate = candidate, .live = live, .codes = {.index = json_object()}};
 	SL_AUTOJSON json_t *manifest = NULL;
 	struct sl_gate_rules rules = rules_of(cfg);
 	struct sl_gate_result r;
@@ -186,13 +191,14 @@ enum sl_status sl_compare(struct sl_artifacts *a, const struct sl_config *cfg, s
 	sl_gate_judge(w.truth, w.cand_says, w.live_says, w.n, w.codes.n, &rules, code_of, &w.codes, &r);
 	if (r.passed && !same_detector) {
 		r.passed = false;
-		snprintf(r.text, sizeof(r.text), "the classifier is not worse, but the detector is another one and crops cannot "
+		snprintf(r.text, sizeof(r.text),
+			"the classifier is not worse, but the detector is another one and crops cannot "
 			"judge it: compare both by 'signloop eval detector', then publish with force");
 	}
-	SL_AUTOJSON json_t *v = json_pack("{s:i,s:s,s:s,s:s,s:O,s:I,s:o,s:o,s:s,s:o}", "v", FORMAT, "candidate", candidate->digest,
-		"live", live->digest, "version", name, "version_sha256", json_object_get(manifest, "sha256"), "time",
-		(json_int_t)sl_now_ms(), "rules", rules_json(&rules), "gate", sl_gate_json(&r), "detector", same_detector ? "same" : "differs", "classes",
-		classes_json(&w));
+	SL_AUTOJSON json_t *v = json_pack("{s:i,s:s,s:s,s:s,s:O,s:I,s:o,s:o,s:s,s:o}", "v", FORMAT, "candidate",
+		candidate->digest, "live", live->digest, "version", name, "version_sha256",
+		json_object_get(manifest, "sha256"), "time", (json_int_t)sl_now_ms(), "rules", rules_json(&rules),
+		"gate", sl_gate_json(&r), "detector", same_detector ? "same" : "differs", "classes", classes_json(&w));
 	s = store(a, v, path, err);
 	if (s != SL_OK)
 		return s;

@@ -15,4 +15,5 @@
  * "gate". Stored as evaluations/<candidate>-<version>-<live's first 12>.json, and
  * taken from there the next time the same is asked by the same rules. */
 enum sl_status sl_compare(struct sl_artifacts *a, const struct sl_config *cfg, struct sl_bundle *candidate,
-	struct sl_bundle *live, bool same_detector, const char *version, bool *ret_passed, json_t **ret, struct sl_err *err);
+	struct sl_bundle *live, bool same_detector, const char *version, bool *ret_passed, json_t **ret,
+	struct sl_err *err);

@@ -72,8 +72,8 @@ static enum sl_status put_folder(const struct sl_version_row *row, void *arg, st
 
 /* ---- webdataset ---- */
 
-static enum sl_status put_shards(struct work *w, struct sl_artifacts *a, json_t *manifest, unsigned deals,
-	struct sl_err *err)
+static enum sl_status put_shards(
+	struct work *w, struct sl_artifacts *a, json_t *manifest, unsigned deals, struct sl_err *err)
 {
 	json_t *v;
 	size_t i;
@@ -92,7 +92,8 @@ static enum sl_status put_shards(struct work *w, struct sl_artifacts *a, json_t 
 			continue;
 		if (s == SL_OK)
 			s = sl_shard_fetch(a, sl_shard_path, sha256, &tar, err);
-		snprintf(name, sizeof(name), "%s%s%.8s", part ? part : "", prefix && *prefix ? "-" : "", prefix ? prefix : "");
+		snprintf(name, sizeof(name), "%s%s%.8s", part ? part : "", prefix && *prefix ? "-" : "",
+			prefix ? prefix : "");
 		if (s == SL_OK)
 			s = write_in(w->dir, ".", name, ".tar", tar.ptr, tar.len, err);
 		if (s != SL_OK)
@@ -116,7 +117,8 @@ static json_t *class_names(const struct work *w)
 	const char *code;
 	for (int i = 0; i < w->nclass; i++)
 		json_array_append_new(names, json_sprintf("%d", i));
-	json_object_foreach(w->classes, code, v) json_array_set_new(names, (size_t)json_integer_value(v), json_string(code));
+	json_object_foreach(w->classes, code, v)
+		json_array_set_new(names, (size_t)json_integer_value(v), json_string(code));
 	return names;
 }
 
@@ -144,12 +146,13 @@ static enum sl_status put_coco(const struct sl_version_row *row, void *arg, stru
 		return s;
 	json_int_t id = (json_int_t)++wk->rows;
 	snprintf(file, sizeof(file), "%s.jpg", row->label.key);
-	json_array_append_new(wk->images,
-		json_pack("{s:I,s:s,s:i,s:i,s:s}", "id", id, "file_name", file, "width", w, "height", h, "part", sl_deal_name(row->deal)));
+	json_array_append_new(wk->images, json_pack("{s:I,s:s,s:i,s:i,s:s}", "id", id, "file_name", file, "width", w,
+						  "height", h, "part", sl_deal_name(row->deal)));
 	if (row->label.cls >= 0)
-		json_array_append_new(wk->annotations, json_pack("{s:I,s:I,s:i,s:[f,f,f,f],s:f,s:i}", "id", id, "image_id", id,
-							       "category_id", class_number(wk, row->label.code) + 1, "bbox", b[0], b[1], b[2],
-							       b[3], "area", b[2] * b[3], "iscrowd", 0));
+		json_array_append_new(
+			wk->annotations, json_pack("{s:I,s:I,s:i,s:[f,f,f,f],s:f,s:i}", "id", id, "image_id", id,
+						 "category_id", class_number(wk, row->label.code) + 1, "bbox", b[0],
+						 b[1], b[2], b[3], "area", b[2] * b[3], "iscrowd", 0));
 	return write_in(wk->dir, "images", row->label.key, ".jpg", row->jpeg.ptr, row->jpeg.len, err);
 }
 
@@ -161,8 +164,8 @@ static enum sl_status end_coco(struct work *w, struct sl_err *err)
 	size_t i;
 	json_array_foreach(names, i, name)
 		json_array_append_new(categories, json_pack("{s:I,s:O}", "id", (json_int_t)i + 1, "name", name));
-	SL_AUTOJSON json_t *all = json_pack("{s:O,s:O,s:o}", "images", w->images, "annotations", w->annotations, "categories",
-		categories);
+	SL_AUTOJSON json_t *all = json_pack(
+		"{s:O,s:O,s:o}", "images", w->images, "annotations", w->annotations, "categories", categories);
 	sl_json_print(all, &text);
 	return write_in(w->dir, ".", "annotations", ".json", text.ptr, text.len, err);
 }
@@ -178,8 +181,8 @@ static enum sl_status put_yolo(const struct sl_version_row *row, void *arg, stru
 		return s;
 	wk->rows++;
 	if (row->label.cls >= 0)
-		snprintf(line, sizeof(line), "%d %.6f %.6f %.6f %.6f\n", class_number(wk, row->label.code), (b[0] + b[2] / 2) / w,
-			(b[1] + b[3] / 2) / h, b[2] / w, b[3] / h);
+		snprintf(line, sizeof(line), "%d %.6f %.6f %.6f %.6f\n", class_number(wk, row->label.code),
+			(b[0] + b[2] / 2) / w, (b[1] + b[3] / 2) / h, b[2] / w, b[3] / h);
 	s = write_in(wk->dir, "images", row->label.key, ".jpg", row->jpeg.ptr, row->jpeg.len, err);
 	return s == SL_OK ? write_in(wk->dir, "labels", row->label.key, ".txt", line, strlen(line), err) : s;
 }
@@ -219,8 +222,8 @@ static const struct {
 } formats[] = {{"imagefolder", put_folder, NULL}, {"webdataset", NULL, NULL}, {"coco", put_coco, end_coco},
 	{"yolo", put_yolo, end_yolo}};
 
-enum sl_status sl_export_run(struct sl_artifacts *a, json_t *manifest, const char *format, const char *dir, unsigned deals,
-	int64_t *ret_rows, struct sl_err *err)
+enum sl_status sl_export_run(struct sl_artifacts *a, json_t *manifest, const char *format, const char *dir,
+	unsigned deals, int64_t *ret_rows, struct sl_err *err)
 {
 	SL_AUTOJSON json_t *images = json_array(), *annotations = json_array(), *classes = json_object();
 	struct work w = {.dir = dir, .images = images, .annotations = annotations, .classes = classes};
@@ -228,12 +231,14 @@ enum sl_status sl_export_run(struct sl_artifacts *a, json_t *manifest, const cha
 	while (i < SL_COUNT(formats) && strcmp(formats[i].name, format) != 0)
 		i++;
 	if (i == SL_COUNT(formats))
-		return sl_fail(err, SL_USAGE, "'%.30s' cannot be written; imagefolder, webdataset, coco and yolo can", format);
+		return sl_fail(
+			err, SL_USAGE, "'%.30s' cannot be written; imagefolder, webdataset, coco and yolo can", format);
 	enum sl_status s = make_empty(dir, err);
 	if (s != SL_OK)
 		return s;
 	number_classes(&w, manifest);
-	s = formats[i].put ? sl_version_each(a, manifest, deals, formats[i].put, &w, err) : put_shards(&w, a, manifest, deals, err);
+	s = formats[i].put ? sl_version_each(a, manifest, deals, formats[i].put, &w, err)
+			   : put_shards(&w, a, manifest, deals, err);
 	if (s == SL_OK && formats[i].end)
 		s = formats[i].end(&w, err);
 	*ret_rows = w.rows;

@@ -9,5 +9,5 @@
 #include "dataset/version.h"
 
 /* dir must be absent or empty (EXISTS). deals: parts to write, 1 << SL_DEAL_.... */
-enum sl_status sl_export_run(struct sl_artifacts *a, json_t *manifest, const char *format, const char *dir, unsigned deals,
-	int64_t *ret_rows, struct sl_err *err);
+enum sl_status sl_export_run(struct sl_artifacts *a, json_t *manifest, const char *format, const char *dir,
+	unsigned deals, int64_t *ret_rows, struct sl_err *err);

@@ -12,8 +12,8 @@
 #define SL_FILE_BYTES ((int64_t)256 << 20) /* of one file in it */
 
 struct sl_file {
-	char *name;      /* within the folder or archive, "a/b.jpg" */
-	char *path;      /* on disk; NULL when it is in bytes */
+	char *name; /* within the folder or archive, "a/b.jpg" */
+	char *path; /* on disk; NULL when it is in bytes */
 	struct sl_buf bytes;
 };
 
@@ -28,7 +28,7 @@ enum sl_status sl_files_open(const char *path, bool inner, struct sl_files *ret,
 void sl_files_done(struct sl_files *f);
 int sl_files_find(const struct sl_files *f, const char *name); /* -1: none */
 /* ret is valid as long as f, or until keep is changed (keep holds a file read from disk). */
-enum sl_status sl_files_read(const struct sl_files *f, int i, struct sl_buf *keep, struct sl_slice *ret,
-	struct sl_err *err);
+enum sl_status sl_files_read(
+	const struct sl_files *f, int i, struct sl_buf *keep, struct sl_slice *ret, struct sl_err *err);
 bool sl_name_ends(const char *name, const char *suffix); /* ignores case */
-bool sl_name_is_image(const char *name);                 /* .jpg .jpeg .png */
+bool sl_name_is_image(const char *name); /* .jpg .jpeg .png */

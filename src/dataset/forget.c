@@ -10,9 +10,9 @@ enum { SCAN = 500 };
 struct forget {
 	const struct sl_stores *st;
 	const char *device; /* NULL: keys are named */
-	json_t *keys;       /* set: members are keys */
-	bool hit;           /* of the segment or version that is read */
-	bool collect;       /* take the device's keys, else look for known ones */
+	json_t *keys; /* set: members are keys */
+	bool hit; /* of the segment or version that is read */
+	bool collect; /* take the device's keys, else look for known ones */
 };
 
 static void note(struct forget *f, const char *key, json_t *about)
@@ -42,7 +42,7 @@ static enum sl_status note_version_row(const struct sl_version_row *row, void *a
 /* Crops of the device that wait for their label. */
 static enum sl_status scan_crops(struct forget *f, struct sl_err *err)
 {
-	SL_AUTOFREE char (*keys)[SL_KEY] = sl_calloc(SCAN, SL_KEY);
+	SL_AUTOFREE char(*keys)[SL_KEY] = sl_calloc(SCAN, SL_KEY);
 	char after[SL_KEY] = "";
 	int n = SCAN;
 	enum sl_status s = SL_OK;
@@ -112,8 +112,8 @@ static enum sl_status erase(struct forget *f, const char *why, struct sl_err *er
 	json_object_foreach(f->keys, key, v)
 	{
 		char path[SL_PATH];
-		SL_AUTOJSON json_t *mark = json_pack("{s:i,s:s,s:s,s:I}", "v", 1, "key", key, "why", why ? why : "", "time",
-			(json_int_t)sl_now_ms());
+		SL_AUTOJSON json_t *mark = json_pack("{s:i,s:s,s:s,s:I}", "v", 1, "key", key, "why", why ? why : "",
+			"time", (json_int_t)sl_now_ms());
 		sl_forgotten_path(path, key);
 		enum sl_status s = sl_object_put(f->st->artifacts, path, mark, err);
 		if (s == SL_OK || s == SL_EXISTS)
@@ -150,8 +150,8 @@ static enum sl_status run(struct forget *f, const char *why, json_t **ret, struc
 	return SL_OK;
 }
 
-enum sl_status sl_forget_key(const struct sl_stores *st, const char *key, const char *why, json_t **ret_report,
-	struct sl_err *err)
+enum sl_status sl_forget_key(
+	const struct sl_stores *st, const char *key, const char *why, json_t **ret_report, struct sl_err *err)
 {
 	SL_AUTOJSON json_t *keys = json_object();
 	struct forget f = {.st = st, .keys = keys};
@@ -166,13 +166,14 @@ enum sl_status sl_forget_key(const struct sl_stores *st, const char *key, const 
 	s = run(&f, why, ret_report, err);
 	if (s == SL_OK && !there && !json_array_size(json_object_get(*ret_report, "segments"))) {
 		json_decref(*ret_report);
-		return sl_fail(err, SL_NOT_FOUND, "no crop, segment or version knows %s; it is marked as forgotten all the same", key);
+		return sl_fail(err, SL_NOT_FOUND,
+			"no crop, segment or version knows %s; it is marked as forgotten all the same", key);
 	}
 	return s;
 }
 
-enum sl_status sl_forget_device(const struct sl_stores *st, const char *device, const char *why, json_t **ret_report,
-	struct sl_err *err)
+enum sl_status sl_forget_device(
+	const struct sl_stores *st, const char *device, const char *why, json_t **ret_report, struct sl_err *err)
 {
 	SL_AUTOJSON json_t *keys = json_object();
 	struct forget f = {.st = st, .keys = keys, .device = device};

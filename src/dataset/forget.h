@@ -14,7 +14,7 @@
 
 /* report: {"keys":[...],"versions":[those that still hold one],"segments":[likewise]}, new.
  * NOT_FOUND when neither the stores nor a version know the key. */
-enum sl_status sl_forget_key(const struct sl_stores *st, const char *key, const char *why, json_t **ret_report,
-	struct sl_err *err);
-enum sl_status sl_forget_device(const struct sl_stores *st, const char *device, const char *why, json_t **ret_report,
-	struct sl_err *err);
+enum sl_status sl_forget_key(
+	const struct sl_stores *st, const char *key, const char *why, json_t **ret_report, struct sl_err *err);
+enum sl_status sl_forget_device(
+	const struct sl_stores *st, const char *device, const char *why, json_t **ret_report, struct sl_err *err);

@@ -358,8 +358,8 @@ static enum sl_status aihub_boxes(json_t *root, const char *where, struct boxes 
 			return sl_fail(err, SL_INVALID, "%s: 'box' must be [x1, y1, x2, y2]", where);
 		for (int k = 0; k < 4; k++)
 			v[k] = json_number_value(json_array_get(box, k));
-		enum sl_status st = boxes_add(
-			ret, v[0], v[1], v[2] - v[0], v[3] - v[1], SL_CLASS_UNKNOWN, false, where, err);
+		enum sl_status st =
+			boxes_add(ret, v[0], v[1], v[2] - v[0], v[3] - v[1], SL_CLASS_UNKNOWN, false, where, err);
 		if (st != SL_OK)
 			return st;
 	}

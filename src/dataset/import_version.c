@@ -29,8 +29,10 @@ static enum sl_status add(const struct sl_version_row *row, void *arg, struct sl
 	if (cls < 0 && row->label.cls >= 0)
 		return sl_fail(err, SL_INVALID, "%s: class %s is not in the taxonomy", row->label.key, row->label.code);
 	if (json_array_size(roi) == 4)
-		box = (struct sl_box){(float)json_number_value(json_array_get(roi, 0)), (float)json_number_value(json_array_get(roi, 1)),
-			(float)json_number_value(json_array_get(roi, 2)), (float)json_number_value(json_array_get(roi, 3))};
+		box = (struct sl_box){(float)json_number_value(json_array_get(roi, 0)),
+			(float)json_number_value(json_array_get(roi, 1)),
+			(float)json_number_value(json_array_get(roi, 2)),
+			(float)json_number_value(json_array_get(roi, 3))};
 	return sl_source_add(r->s, r->o, row->label.key, row->jpeg, sl_row_group(row->json), cls, box, NULL, 0, err);
 }
 
@@ -42,13 +44,15 @@ static enum sl_status parse_path(const char *path, char name[SL_VERSION_NAME], u
 	enum sl_deal deal = SL_DEAL_TRAIN;
 	bool all = slash && !strcmp(slash + 1, "all");
 	if (n >= SL_VERSION_NAME || (slash && !all && !sl_deal_find(slash + 1, &deal)))
-		return sl_fail(err, SL_USAGE, "'%.40s' is no VERSION or VERSION/PART; parts are train, heldout, aside, all", path);
+		return sl_fail(err, SL_USAGE,
+			"'%.40s' is no VERSION or VERSION/PART; parts are train, heldout, aside, all", path);
 	snprintf(name, SL_VERSION_NAME, "%.*s", (int)n, path);
 	*ret_deals = all ? (1u << SL_DEALS) - 1 : 1u << deal;
 	return SL_OK;
 }
 
-enum sl_status sl_read_dataset(struct sl_source *s, const char *path, const struct sl_source_options *o, struct sl_err *err)
+enum sl_status sl_read_dataset(
+	struct sl_source *s, const char *path, const struct sl_source_options *o, struct sl_err *err)
 {
 	struct sl_stores st = {0};
 	char name[SL_VERSION_NAME];
@@ -67,7 +71,8 @@ enum sl_status sl_read_dataset(struct sl_source *s, const char *path, const stru
 		snprintf(s->digest, sizeof(s->digest), "%s", json_string_value(json_object_get(manifest, "sha256")));
 		for (int d = 0; d < SL_DEALS; d++)
 			if (deals & 1u << d)
-				r.all += json_integer_value(json_object_get(json_object_get(manifest, "parts"), sl_deal_name((enum sl_deal)d)));
+				r.all += json_integer_value(json_object_get(
+					json_object_get(manifest, "parts"), sl_deal_name((enum sl_deal)d)));
 		status = sl_version_each(st.artifacts, manifest, deals, add, &r, err);
 	}
 	json_decref(manifest);

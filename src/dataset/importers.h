@@ -6,7 +6,8 @@
 #include "dataset/source.h"
 
 #define SL_IMPORTER(name) \
-	enum sl_status name(struct sl_source *s, const char *path, const struct sl_source_options *o, struct sl_err *err)
+	enum sl_status name( \
+		struct sl_source *s, const char *path, const struct sl_source_options *o, struct sl_err *err)
 
 SL_IMPORTER(sl_read_gtsrb);
 SL_IMPORTER(sl_read_gtsdb);

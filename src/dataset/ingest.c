@@ -66,7 +66,8 @@ static void frame_digest(const struct sl_image *im, char ret[SL_HEX_SHA256])
 static void cut(const struct sl_image *im, struct sl_box box, struct sl_image *ret, float roi[4])
 {
 	float side = fmaxf(roundf(fmaxf(box.w, box.h) * SL_CROP_CONTEXT), 2);
-	float x = roundf(box.x + box.w / 2 - side / 2), y = roundf(box.y + box.h / 2 - side / 2), k = SL_CROP_STORED / side;
+	float x = roundf(box.x + box.w / 2 - side / 2), y = roundf(box.y + box.h / 2 - side / 2),
+	      k = SL_CROP_STORED / side;
 	SL_AUTO(sl_image_done) struct sl_image square = sl_image_new((int)side, (int)side);
 	sl_image_crop_resize(im, (struct sl_box){x, y, side, side}, &square);
 	*ret = sl_image_new(SL_CROP_STORED, SL_CROP_STORED);
@@ -77,13 +78,14 @@ static void cut(const struct sl_image *im, struct sl_box box, struct sl_image *r
 	roi[3] = box.h * k;
 }
 
-static enum sl_status add(struct work *w, const struct sl_sample *s, const char *frame, struct sl_box box, int cls,
-	struct sl_err *err)
+static enum sl_status add(
+	struct work *w, const struct sl_sample *s, const char *frame, struct sl_box box, int cls, struct sl_err *err)
 {
 	SL_AUTO(sl_image_done) struct sl_image crop = {0};
 	struct item *it = &w->item[w->n];
 	float roi[4];
-	int b[4] = {(int)lroundf(box.x), (int)lroundf(box.y), (int)SL_MAX(lroundf(box.w), 1), (int)SL_MAX(lroundf(box.h), 1)};
+	int b[4] = {(int)lroundf(box.x), (int)lroundf(box.y), (int)SL_MAX(lroundf(box.w), 1),
+		(int)SL_MAX(lroundf(box.h), 1)};
 	char sequence[48];
 	*it = (struct item){.jpeg = {.cap = SL_CROP_MAX}};
 	sl_key_make(it->key, frame, SL_MAX(b[0], 0), SL_MAX(b[1], 0), b[2], b[3]);
@@ -94,8 +96,8 @@ static enum sl_status add(struct work *w, const struct sl_sample *s, const char 
 		return st;
 	snprintf(sequence, sizeof(sequence), "%.8s-%d", w->src->digest, s->group);
 	SL_AUTOJSON json_t *meta = json_pack("{s:i,s:s#,s:s,s:s,s:[i,i,i,i],s:[f,f,f,f],s:s}", "v", 1, "frame", frame,
-		SL_FRAME_ID - 1, "device", w->o->device, "sequence", sequence, "box", b[0], b[1], b[2], b[3], "roi", (double)roi[0],
-		(double)roi[1], (double)roi[2], (double)roi[3], "topic", SL_TOPIC_LABELS);
+		SL_FRAME_ID - 1, "device", w->o->device, "sequence", sequence, "box", b[0], b[1], b[2], b[3], "roi",
+		(double)roi[0], (double)roi[1], (double)roi[2], (double)roi[3], "topic", SL_TOPIC_LABELS);
 	struct sl_label label = {.cls = cls >= 0 ? cls : SL_CHOICE_NOT_A_SIGN, .source = "gold"};
 	SL_COPY(label.key, it->key);
 	SL_AUTOJSON json_t *message = sl_label_message(&label, w->o->taxonomy, 1, 0, sl_now_ms());

@@ -14,7 +14,7 @@
 
 struct sl_ingest {
 	const struct sl_taxonomy *taxonomy; /* gives class codes */
-	const char *device;                 /* "import" */
+	const char *device; /* "import" */
 	void (*progress)(void *arg, int done, int all); /* may be NULL */
 	void *arg;
 };

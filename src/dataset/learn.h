@@ -19,36 +19,36 @@ enum { SL_LEARN_SOURCES = 16, SL_LEARN_WORKERS = 64 };
 
 struct sl_learn_progress {
 	enum { SL_LEARN_NOTE, SL_LEARN_STEP, SL_LEARN_SCORE } kind;
-	const char *text;      /* NOTE, SCORE: one line for people; valid during the call */
+	const char *text; /* NOTE, SCORE: one line for people; valid during the call */
 	int64_t step, steps;
 	double epoch, epochs;
 	float loss, parts[4], lr, grad_norm; /* STEP: loss and parts are running means */
-	double left_s;         /* STEP: estimated time to the end */
-	double score;          /* SCORE: accuracy or AP on validation */
+	double left_s; /* STEP: estimated time to the end */
+	double score; /* SCORE: accuracy or AP on validation */
 };
 
 struct sl_learn_options {
 	bool detector;
 	const char *data[SL_LEARN_SOURCES]; /* FORMAT:PATH */
 	int ndata;
-	const char *out;        /* FILE.onnx */
+	const char *out; /* FILE.onnx */
 	const char *checkpoint; /* NULL: OUT.checkpoint */
-	const char *from;       /* ONNX file of a net of this kind to start from; NULL: random weights */
-	bool resume;            /* go on from the checkpoint; CONFLICT if it is of another run */
+	const char *from; /* ONNX file of a net of this kind to start from; NULL: random weights */
+	bool resume; /* go on from the checkpoint; CONFLICT if it is of another run */
 	/* Length: the first that is set of steps, epochs, minutes (measured, then counted in
 	 * steps); else the recipe's. An epoch is as many samples as are trained on. */
 	int64_t steps;
 	double epochs, minutes;
-	int batch, workers;     /* 0: the recipe's */
+	int batch, workers; /* 0: the recipe's */
 	enum sl_precision precision;
 	uint64_t seed;
-	int limit;              /* samples a source; 0: all */
-	bool validate;          /* hold a part back and measure on it */
-	int classes;            /* at least so many outputs; 0: what the data has */
+	int limit; /* samples a source; 0: all */
+	bool validate; /* hold a part back and measure on it */
+	int classes; /* at least so many outputs; 0: what the data has */
 	int (*class_of)(void *arg, const char *code); /* as in source.h */
 	void *class_arg;
 	const struct sl_config *cfg; /* as in source.h */
-	volatile int *stop;     /* non-zero: write a checkpoint, return CANCELLED. May be NULL */
+	volatile int *stop; /* non-zero: write a checkpoint, return CANCELLED. May be NULL */
 	void (*progress)(void *arg, const struct sl_learn_progress *p); /* may be NULL */
 	void *progress_arg;
 };

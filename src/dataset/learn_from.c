@@ -60,8 +60,8 @@ static const struct sl_shape *weight_shape(const struct sl_graph *g, const struc
 	return &g->value[n->in[1]].shape;
 }
 
-static enum sl_status match_nets(const struct sl_graph *ours, const struct sl_graph *theirs, struct match *m,
-	struct sl_err *err)
+static enum sl_status match_nets(
+	const struct sl_graph *ours, const struct sl_graph *theirs, struct match *m, struct sl_err *err)
 {
 	int i = 0, k = 0;
 	for (;;) {
@@ -72,7 +72,8 @@ static enum sl_status match_nets(const struct sl_graph *ours, const struct sl_gr
 			!sl_shape_is_same(weight_shape(ours, a), weight_shape(theirs, b)))
 			return sl_fail(err, SL_INVALID, "it is another net: convolution %d does not fit", m->n + 1);
 		size_t channels = (size_t)weight_shape(ours, a)->dim[0];
-		m->layer[m->n++] = (struct layer){a, norm_of(ours, a), b, SL_NEW_N(double, channels), SL_NEW_N(double, channels), 0};
+		m->layer[m->n++] = (struct layer){
+			a, norm_of(ours, a), b, SL_NEW_N(double, channels), SL_NEW_N(double, channels), 0};
 	}
 	i = k = 0;
 	m->fc = next_op(ours, SL_OP_GEMM, &i);
@@ -83,8 +84,8 @@ static enum sl_status match_nets(const struct sl_graph *ours, const struct sl_gr
 }
 
 /* Adds up the outputs of n folded convolutions over some batches. */
-static enum sl_status measure_some(struct sl_task *t, int workers, const struct sl_graph *theirs, struct layer *layer,
-	int n, struct sl_err *err)
+static enum sl_status measure_some(
+	struct sl_task *t, int workers, const struct sl_graph *theirs, struct layer *layer, int n, struct sl_err *err)
 {
 	SL_AUTO(sl_graph_freep) struct sl_graph *g = sl_graph_clone(theirs);
 	SL_AUTO(sl_model_freep) struct sl_model *model = NULL;
@@ -120,8 +121,8 @@ static enum sl_status measure_some(struct sl_task *t, int workers, const struct 
 	return s;
 }
 
-static enum sl_status measure(struct sl_task *t, int workers, const struct sl_graph *theirs, struct match *m,
-	struct sl_err *err)
+static enum sl_status measure(
+	struct sl_task *t, int workers, const struct sl_graph *theirs, struct match *m, struct sl_err *err)
 {
 	enum sl_status s = SL_OK;
 	for (int i = 0; i < m->n && s == SL_OK; i += AT_ONCE)

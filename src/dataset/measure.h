@@ -10,7 +10,7 @@
 #include "vision/metric.h"
 
 enum sl_part { SL_PART_ALL, SL_PART_TRAIN, SL_PART_VAL };
-#define SL_SPLIT_CROPS 0.15  /* share of each class's groups that validates */
+#define SL_SPLIT_CROPS 0.15 /* share of each class's groups that validates */
 #define SL_SPLIT_SCENES 0.16 /* of the blocks */
 
 /* Which samples of a source belong to a part; flags has s->n. */
@@ -21,11 +21,11 @@ struct sl_measure_options {
 	/* classifier: crop of `context` x ROI, side x side */
 	int side;
 	float context;
-	bool standardise;        /* else (v - mean) / scale */
+	bool standardise; /* else (v - mean) / scale */
 	float mean[3], scale[3]; /* red, green, blue; detector: always */
 	/* detector */
-	bool yolov5;       /* else centre-4 */
-	int stride;        /* input sides are padded to its multiples */
+	bool yolov5; /* else centre-4 */
+	int stride; /* input sides are padded to its multiples */
 };
 struct sl_measure_options sl_measure_defaults(bool detector); /* our own nets, 1 thread */
 

@@ -17,7 +17,8 @@ void sl_alias_log_done(struct sl_alias_log *l)
 	*l = (struct sl_alias_log){0};
 }
 
-enum sl_status sl_alias_log_read(struct sl_artifacts *a, const char *alias, struct sl_alias_log *ret, struct sl_err *err)
+enum sl_status sl_alias_log_read(
+	struct sl_artifacts *a, const char *alias, struct sl_alias_log *ret, struct sl_err *err)
 {
 	SL_AUTO(sl_artifact_list_done) struct sl_artifact_list list = {0};
 	SL_AUTO(sl_alias_log_done) struct sl_alias_log l = {0};
@@ -76,7 +77,8 @@ enum sl_status sl_alias_names(struct sl_artifacts *a, json_t **ret, struct sl_er
 
 /* ---- bundles ---- */
 
-enum sl_status sl_model_put(struct sl_artifacts *a, struct sl_slice file, char ret_digest[SL_DIGEST], struct sl_err *err)
+enum sl_status sl_model_put(
+	struct sl_artifacts *a, struct sl_slice file, char ret_digest[SL_DIGEST], struct sl_err *err)
 {
 	struct sl_bundle *b = NULL;
 	enum sl_status s = sl_bundle_open(file, SL_PRECISION_AUTO, &b, err);
@@ -98,7 +100,8 @@ static bool digest_of_path(const char *path, char ret[SL_DIGEST])
 	return !strcmp(want, path) && sl_is_sha256_hex(ret);
 }
 
-enum sl_status sl_model_taxonomy(struct sl_artifacts *a, const char *digest, struct sl_taxonomy **ret, struct sl_err *err)
+enum sl_status sl_model_taxonomy(
+	struct sl_artifacts *a, const char *digest, struct sl_taxonomy **ret, struct sl_err *err)
 {
 	SL_AUTO(sl_buf_done) struct sl_buf file = {0};
 	struct sl_bundle_parts p = {0};
@@ -118,7 +121,8 @@ enum sl_status sl_model_find(struct sl_artifacts *a, const char *start, char ret
 	int hits = 0;
 	size_t n = strlen(start);
 	if (n < DIGEST_START || n > 64 || strspn(start, "0123456789abcdef") != n)
-		return sl_fail(err, SL_INVALID, "'%.70s' is no digest: at least its first %d hexadecimal digits are wanted", start,
+		return sl_fail(err, SL_INVALID,
+			"'%.70s' is no digest: at least its first %d hexadecimal digits are wanted", start,
 			DIGEST_START);
 	snprintf(prefix, sizeof(prefix), "bundles/%s", start);
 	enum sl_status s = sl_artifacts_list(a, prefix, &list, err);
@@ -136,8 +140,8 @@ enum sl_status sl_model_find(struct sl_artifacts *a, const char *start, char ret
 
 /* ---- publish ---- */
 
-static enum sl_status fetch_bundle(struct sl_artifacts *a, const char *digest, struct sl_buf *file,
-	struct sl_bundle **ret, struct sl_err *err)
+static enum sl_status fetch_bundle(
+	struct sl_artifacts *a, const char *digest, struct sl_buf *file, struct sl_bundle **ret, struct sl_err *err)
 {
 	enum sl_status s = sl_model_get(a, digest, file, err);
 	return s == SL_OK ? sl_bundle_open(sl_buf_slice(file), SL_PRECISION_AUTO, ret, err) : s;
@@ -147,7 +151,7 @@ static bool is_same_detector(struct sl_slice x, struct sl_slice y)
 {
 	struct sl_bundle_parts p = {0}, q = {0};
 	bool same = sl_bundle_read(x, &p, NULL) == SL_OK && sl_bundle_read(y, &q, NULL) == SL_OK &&
-		p.detector.len == q.detector.len && !memcmp(p.detector.ptr, q.detector.ptr, p.detector.len);
+		    p.detector.len == q.detector.len && !memcmp(p.detector.ptr, q.detector.ptr, p.detector.len);
 	json_decref(p.info);
 	json_decref(q.info);
 	return same;
@@ -164,7 +168,8 @@ static enum sl_status ask_gate(struct sl_artifacts *a, const struct sl_config *c
 		s = fetch_bundle(a, live, &live_file, &live_bundle, err);
 	if (s == SL_OK)
 		s = sl_compare(a, cfg, cand_bundle, live_bundle,
-			is_same_detector(sl_buf_slice(&cand_file), sl_buf_slice(&live_file)), version, ret_passed, ret, err);
+			is_same_detector(sl_buf_slice(&cand_file), sl_buf_slice(&live_file)), version, ret_passed, ret,
+			err);
 	sl_bundle_unref(cand_bundle);
 	sl_bundle_unref(live_bundle);
 	return s;
@@ -185,8 +190,8 @@ static enum sl_status judge(const struct sl_stores *st, const struct sl_config *
 	bool passed = false;
 	struct sl_err why = {0};
 	json_t *v = NULL;
-	enum sl_status s = ask_gate(st->artifacts, cfg, e->digest, e->previous, p->version ? p->version : "latest", &passed,
-		&v, &why);
+	enum sl_status s = ask_gate(
+		st->artifacts, cfg, e->digest, e->previous, p->version ? p->version : "latest", &passed, &v, &why);
 	if (s == SL_NOT_FOUND) {
 		sl_prefix(&why, s, "nothing to compare on (force publishes all the same)");
 		s = why.status = SL_REFUSED;
@@ -211,8 +216,8 @@ static enum sl_status announce(struct sl_log *log, const struct sl_alias_entry *
 	char path[SL_ALIAS_PATH];
 	SL_AUTO(sl_buf_done) struct sl_buf text = {0};
 	sl_bundle_path(path, e->digest);
-	SL_AUTOJSON json_t *v = json_pack("{s:i,s:s,s:s,s:s,s:I,s:I}", "v", 1, "alias", e->alias, "digest", e->digest, "path",
-		path, "n", (json_int_t)e->n, "time", (json_int_t)e->time_ms);
+	SL_AUTOJSON json_t *v = json_pack("{s:i,s:s,s:s,s:s,s:I,s:I}", "v", 1, "alias", e->alias, "digest", e->digest,
+		"path", path, "n", (json_int_t)e->n, "time", (json_int_t)e->time_ms);
 	sl_json_print(v, &text);
 	return sl_log_append(log, SL_TOPIC_MODELS, e->alias, sl_buf_slice(&text), sl_deadline_ms(ANNOUNCE_MS), err);
 }
@@ -233,8 +238,8 @@ static enum sl_status append(struct sl_artifacts *a, struct sl_alias_entry *e, s
 	SL_AUTOJSON json_t *v = sl_alias_json(e);
 	sl_alias_path(path, e->alias, e->n);
 	enum sl_status s = sl_object_put(a, path, v, err);
-	return s == SL_EXISTS ? sl_fail(err, SL_CONFLICT, "%s was moved by someone else just now: look at 'signloop model log'",
-					e->alias)
+	return s == SL_EXISTS ? sl_fail(err, SL_CONFLICT,
+					"%s was moved by someone else just now: look at 'signloop model log'", e->alias)
 			      : s;
 }
 
@@ -273,7 +278,8 @@ enum sl_status sl_model_publish(const struct sl_stores *st, const struct sl_conf
 	/* A candidate that lost a race was not compared with anything: again. What is live is
 	 * for a person to look at again. */
 	int tries = p->alias && strcmp(p->alias, SL_ALIAS_LIVE) != 0 ? PUT_TRIES : 1;
-	if (check_text("by", p->by, SL_ALIAS_WHO, err) != SL_OK || check_text("note", p->note, SL_ALIAS_NOTE, err) != SL_OK)
+	if (check_text("by", p->by, SL_ALIAS_WHO, err) != SL_OK ||
+		check_text("note", p->note, SL_ALIAS_NOTE, err) != SL_OK)
 		return SL_INVALID;
 	if (p->digest) {
 		SL_AUTO(sl_buf_done) struct sl_buf file = {0};
@@ -290,7 +296,8 @@ enum sl_status sl_model_publish(const struct sl_stores *st, const struct sl_conf
 		return s;
 	*ret = e;
 	s = announce(st->log, &e, err);
-	return s == SL_OK ? s : sl_prefix(err, s, "published, but not announced; replicas follow the log by themselves");
+	return s == SL_OK ? s
+			  : sl_prefix(err, s, "published, but not announced; replicas follow the log by themselves");
 }
 
 /* ---- making and showing ---- */
@@ -340,9 +347,9 @@ enum sl_status sl_model_show(struct sl_artifacts *a, const char *digest, json_t 
 	if (s == SL_OK)
 		s = sl_alias_names(a, &names, err);
 	if (s == SL_OK)
-		*ret = json_pack("{s:s,s:I,s:s,s:s,s:i,s:s,s:o}", "digest", digest, "bytes", (json_int_t)file.len, "name", b->name,
-			"taxonomy", b->taxonomy->name, "classes", b->taxonomy->n, "card", b->card ? b->card : "", "aliases",
-			aliases_of(a, names, digest));
+		*ret = json_pack("{s:s,s:I,s:s,s:s,s:i,s:s,s:o}", "digest", digest, "bytes", (json_int_t)file.len,
+			"name", b->name, "taxonomy", b->taxonomy->name, "classes", b->taxonomy->n, "card",
+			b->card ? b->card : "", "aliases", aliases_of(a, names, digest));
 	sl_bundle_unref(b);
 	return s;
 }
@@ -360,8 +367,9 @@ enum sl_status sl_model_list(struct sl_artifacts *a, json_t **ret, struct sl_err
 	for (int i = 0; i < list.n; i++) {
 		char digest[SL_DIGEST];
 		if (digest_of_path(list.path[i], digest))
-			json_array_append_new(all, json_pack("{s:s,s:I,s:o}", "digest", digest, "bytes", (json_int_t)list.size[i],
-							  "aliases", aliases_of(a, names, digest)));
+			json_array_append_new(
+				all, json_pack("{s:s,s:I,s:o}", "digest", digest, "bytes", (json_int_t)list.size[i],
+					     "aliases", aliases_of(a, names, digest)));
 	}
 	*ret = all;
 	return SL_OK;

@@ -18,7 +18,8 @@ struct sl_alias_log {
 	struct sl_alias_entry *entry; /* 1, 2, ... */
 	int n;
 };
-enum sl_status sl_alias_log_read(struct sl_artifacts *a, const char *alias, struct sl_alias_log *ret, struct sl_err *err);
+enum sl_status sl_alias_log_read(
+	struct sl_artifacts *a, const char *alias, struct sl_alias_log *ret, struct sl_err *err);
 void sl_alias_log_done(struct sl_alias_log *l);
 /* Digest of what the alias points at. NOT_FOUND before the first publish. */
 enum sl_status sl_alias_digest(struct sl_artifacts *a, const char *alias, char ret[SL_DIGEST], struct sl_err *err);
@@ -26,18 +27,20 @@ enum sl_status sl_alias_digest(struct sl_artifacts *a, const char *alias, char r
 enum sl_status sl_alias_names(struct sl_artifacts *a, json_t **ret, struct sl_err *err);
 
 /* Checks that file is a bundle that opens, and puts it under its digest. */
-enum sl_status sl_model_put(struct sl_artifacts *a, struct sl_slice file, char ret_digest[SL_DIGEST], struct sl_err *err);
+enum sl_status sl_model_put(
+	struct sl_artifacts *a, struct sl_slice file, char ret_digest[SL_DIGEST], struct sl_err *err);
 /* The bundle's bytes, checked against the digest: NOT_FOUND, CORRUPT. */
 enum sl_status sl_model_get(struct sl_artifacts *a, const char *digest, struct sl_buf *ret, struct sl_err *err);
 /* The sign classes of a stored bundle, without opening its nets; sl_taxonomy_free(). */
-enum sl_status sl_model_taxonomy(struct sl_artifacts *a, const char *digest, struct sl_taxonomy **ret, struct sl_err *err);
+enum sl_status sl_model_taxonomy(
+	struct sl_artifacts *a, const char *digest, struct sl_taxonomy **ret, struct sl_err *err);
 /* The one stored digest that starts with `start` (at least 6 digits); INVALID when several. */
 enum sl_status sl_model_find(struct sl_artifacts *a, const char *start, char ret_digest[SL_DIGEST], struct sl_err *err);
 
 struct sl_publish {
-	const char *alias;  /* NULL: live. Only live asks the gate */
+	const char *alias; /* NULL: live. Only live asks the gate */
 	const char *digest; /* a stored bundle; NULL: roll back */
-	bool force;         /* publish against the gate's word, and say so in the log */
+	bool force; /* publish against the gate's word, and say so in the log */
 	const char *by, *note;
 	const char *version; /* dataset version whose held-out rows judge; NULL: latest */
 };

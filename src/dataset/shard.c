@@ -27,15 +27,18 @@ static void put_header(uint8_t h[BLOCK], const char *name, size_t size)
 	memcpy(h + 136, "00000000000", 12);
 	memset(h + 148, ' ', 8);
 	h[156] = '0';
-	memcpy(h + 257, "ustar\0" "00", 8);
+	memcpy(h + 257,
+		"ustar\0"
+		"00",
+		8);
 	for (int i = 0; i < BLOCK; i++)
 		sum += h[i];
 	snprintf(text, sizeof(text), "%06o", sum);
 	memcpy(h + 148, text, 7);
 }
 
-static enum sl_status add_member(struct sl_buf *tar, const char *key, const char *suffix, struct sl_slice bytes,
-	struct sl_err *err)
+static enum sl_status add_member(
+	struct sl_buf *tar, const char *key, const char *suffix, struct sl_slice bytes, struct sl_err *err)
 {
 	static const uint8_t zero[BLOCK];
 	uint8_t h[BLOCK];
@@ -51,8 +54,8 @@ static enum sl_status add_member(struct sl_buf *tar, const char *key, const char
 	return s == SL_OK ? s : sl_fail(err, s, "%s: the tar would pass its limit", name);
 }
 
-enum sl_status sl_shard_add(struct sl_buf *tar, const char *key, struct sl_slice jpeg, const json_t *row,
-	struct sl_err *err)
+enum sl_status sl_shard_add(
+	struct sl_buf *tar, const char *key, struct sl_slice jpeg, const json_t *row, struct sl_err *err)
 {
 	SL_AUTO(sl_buf_done) struct sl_buf text = {.cap = SL_ROW_BYTES};
 	enum sl_status s = sl_json_print(row, &text);
@@ -95,8 +98,8 @@ static enum sl_status next_member(struct sl_slice tar, size_t *at, struct member
 	const uint8_t *h = tar.ptr + *at;
 	if (is_zero(h, BLOCK))
 		return tar.len - *at == 2 * BLOCK && is_zero(h, 2 * BLOCK)
-			? SL_NOT_FOUND
-			: sl_fail(err, SL_CORRUPT, "tar goes on after its end mark at byte %zu", *at);
+			       ? SL_NOT_FOUND
+			       : sl_fail(err, SL_CORRUPT, "tar goes on after its end mark at byte %zu", *at);
 	memcpy(ret->name, h, NAME);
 	ret->name[NAME] = 0;
 	memcpy(size_text, h + 124, 11);
@@ -123,8 +126,9 @@ static bool take_key(const char *name, const char *suffix, char ret[SL_KEY])
 	return sl_key_is_valid(ret);
 }
 
-enum sl_status sl_shard_each(struct sl_slice tar, enum sl_status (*fn)(const struct sl_shard_row *row, void *arg,
-	struct sl_err *err), void *arg, struct sl_err *err)
+enum sl_status sl_shard_each(struct sl_slice tar,
+	enum sl_status (*fn)(const struct sl_shard_row *row, void *arg, struct sl_err *err), void *arg,
+	struct sl_err *err)
 {
 	size_t at = 0;
 	for (;;) {
@@ -137,7 +141,8 @@ enum sl_status sl_shard_each(struct sl_slice tar, enum sl_status (*fn)(const str
 		if (take_key(m.name, ".jpg", row.key)) {
 			row.jpeg = m.bytes;
 			s = next_member(tar, &at, &m, err);
-			if (s == SL_NOT_FOUND || (s == SL_OK && (!take_key(m.name, ".json", key) || strcmp(key, row.key) != 0)))
+			if (s == SL_NOT_FOUND ||
+				(s == SL_OK && (!take_key(m.name, ".json", key) || strcmp(key, row.key) != 0)))
 				return sl_fail(err, SL_CORRUPT, "tar has %s.jpg without its .json", row.key);
 		} else if (!take_key(m.name, ".json", row.key)) {
 			return sl_fail(err, SL_CORRUPT, "tar has a member '%s' that is no row", m.name);
@@ -203,8 +208,8 @@ enum sl_status sl_object_put(struct sl_artifacts *a, const char *path, json_t *v
 	if (s != SL_OK)
 		return s;
 	return there.len == text.len && !memcmp(there.ptr, text.ptr, text.len)
-		? SL_OK
-		: sl_fail(err, SL_EXISTS, "%s: is there already, with other bytes", path);
+		       ? SL_OK
+		       : sl_fail(err, SL_EXISTS, "%s: is there already, with other bytes", path);
 }
 
 enum sl_status sl_object_get(struct sl_artifacts *a, const char *path, json_t **ret, struct sl_err *err)

@@ -13,8 +13,8 @@
 enum { SL_ROW_BYTES = 1 << 20 }; /* most bytes of one member */
 
 /* Appends one row. jpeg may be empty: then KEY.json stands alone (a crop that is missing). */
-enum sl_status sl_shard_add(struct sl_buf *tar, const char *key, struct sl_slice jpeg, const json_t *row,
-	struct sl_err *err);
+enum sl_status sl_shard_add(
+	struct sl_buf *tar, const char *key, struct sl_slice jpeg, const json_t *row, struct sl_err *err);
 void sl_shard_end(struct sl_buf *tar);
 
 struct sl_shard_row {
@@ -24,8 +24,9 @@ struct sl_shard_row {
 };
 /* Calls fn for each row; a status that is not OK stops and is returned. CORRUPT for
  * anything that sl_shard_add and sl_shard_end would not have written. */
-enum sl_status sl_shard_each(struct sl_slice tar, enum sl_status (*fn)(const struct sl_shard_row *row, void *arg,
-	struct sl_err *err), void *arg, struct sl_err *err);
+enum sl_status sl_shard_each(struct sl_slice tar,
+	enum sl_status (*fn)(const struct sl_shard_row *row, void *arg, struct sl_err *err), void *arg,
+	struct sl_err *err);
 
 /* Puts an object under the name that its bytes give; one that is there already is fine
  * (content-addressed). path_of makes the path: sl_segment_path or sl_shard_path. */

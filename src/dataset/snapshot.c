@@ -19,7 +19,7 @@ struct entry { /* one label of some segment */
 	char key[SL_KEY];
 	struct sl_rank rank;
 	int64_t json_at, jpeg_at; /* in the spool */
-	int32_t json, jpeg;       /* bytes; jpeg 0: its crop was not found */
+	int32_t json, jpeg; /* bytes; jpeg 0: its crop was not found */
 };
 
 struct work {
@@ -71,8 +71,11 @@ static enum sl_status take_row(const struct sl_shard_row *row, void *arg, struct
 		w->entry = sl_realloc(w->entry, w->room, sizeof(*w->entry));
 	}
 	struct entry *e = &w->entry[w->n++];
-	*e = (struct entry){.rank = sl_rank_of(&l), .json_at = w->spooled, .json = (int32_t)row->json.len,
-		.jpeg_at = w->spooled + (int64_t)row->json.len, .jpeg = (int32_t)row->jpeg.len};
+	*e = (struct entry){.rank = sl_rank_of(&l),
+		.json_at = w->spooled,
+		.json = (int32_t)row->json.len,
+		.jpeg_at = w->spooled + (int64_t)row->json.len,
+		.jpeg = (int32_t)row->jpeg.len};
 	memcpy(e->key, row->key, sizeof(e->key));
 	if (fwrite(row->json.ptr, 1, row->json.len, w->spool) != row->json.len ||
 		(row->jpeg.len && fwrite(row->jpeg.ptr, 1, row->jpeg.len, w->spool) != row->jpeg.len))
@@ -140,8 +143,8 @@ static enum sl_status flush(struct work *w, const char *prefix, struct sl_err *e
 		if (s != SL_OK)
 			return s;
 		json_array_append_new(w->shards,
-			json_pack("{s:s,s:s,s:s,s:i,s:I}", "part", sl_deal_name((enum sl_deal)d), "prefix", prefix, "sha256", sha256,
-				"rows", w->rows[d], "bytes", (json_int_t)w->tar[d].len));
+			json_pack("{s:s,s:s,s:s,s:i,s:I}", "part", sl_deal_name((enum sl_deal)d), "prefix", prefix,
+				"sha256", sha256, "rows", w->rows[d], "bytes", (json_int_t)w->tar[d].len));
 		sl_buf_done(&w->tar[d]);
 		w->rows[d] = 0;
 	}
@@ -207,8 +210,8 @@ static json_t *manifest_of(struct work *w, const struct sl_snapshot *o, int numb
 {
 	char name[SL_VERSION_NAME];
 	sl_version_name(name, number);
-	json_t *m = json_pack("{s:i,s:s,s:I,s:s,s:f}", "v", FORMAT, "version", name, "time", (json_int_t)sl_now_ms(), "note",
-		o->note ? o->note : "", "holdout", sl_config_num(w->cfg, "dataset.holdout"));
+	json_t *m = json_pack("{s:i,s:s,s:I,s:s,s:f}", "v", FORMAT, "version", name, "time", (json_int_t)sl_now_ms(),
+		"note", o->note ? o->note : "", "holdout", sl_config_num(w->cfg, "dataset.holdout"));
 	sl_tally_put(&w->tally, m);
 	json_object_set_new(m, "forgotten", json_integer(w->left_out));
 	json_object_set_new(m, "without_crop", json_integer(w->without_crop));
@@ -243,7 +246,8 @@ static enum sl_status put_manifest(struct work *w, const struct sl_snapshot *o, 
 			return s;
 		bool same = last && json_equal(json_object_get(last, "shards"), w->shards);
 		if (last && ((same && !o->force) || is_ahead(last, w->through))) {
-			sl_fail(err, SL_EXISTS, "nothing new since %s", json_string_value(json_object_get(last, "version")));
+			sl_fail(err, SL_EXISTS, "nothing new since %s",
+				json_string_value(json_object_get(last, "version")));
 			*ret = SL_TAKE(last);
 			return SL_EXISTS;
 		}
@@ -275,8 +279,9 @@ static FILE *open_spool(const struct sl_config *cfg)
 enum sl_status sl_version_snapshot(struct sl_artifacts *a, const struct sl_config *cfg, const struct sl_snapshot *o,
 	json_t **ret_manifest, struct sl_err *err)
 {
-	SL_AUTO(work_done) struct work w = {.a = a, .cfg = cfg, .spool = open_spool(cfg), .shards = json_array(),
-		.through = json_object()};
+	SL_AUTO(work_done)
+	struct work w = {
+		.a = a, .cfg = cfg, .spool = open_spool(cfg), .shards = json_array(), .through = json_object()};
 	if (!w.spool)
 		return sl_fail_errno(err, SL_IO, errno, "snapshot: temporary file");
 	enum sl_status s = sl_forgotten_list(a, &w.forgotten, err);

@@ -17,10 +17,10 @@
 #include "vision/image.h"
 
 enum {
-	SL_CLASS_NONE = -1,    /* a patch without a sign */
+	SL_CLASS_NONE = -1, /* a patch without a sign */
 	SL_CLASS_UNKNOWN = -2, /* a sign whose class the format does not say */
 };
-enum { SL_SCENE_BLOCK = 10 };  /* scenes a group */
+enum { SL_SCENE_BLOCK = 10 }; /* scenes a group */
 
 struct sl_source_box {
 	struct sl_box box;
@@ -31,9 +31,9 @@ struct sl_source_box {
 struct sl_sample {
 	char *name;
 	struct sl_image image; /* empty where files are kept */
-	struct sl_buf file;    /* with keep_files: the image as it is stored */
+	struct sl_buf file; /* with keep_files: the image as it is stored */
 	int group;
-	int cls;           /* crops */
+	int cls; /* crops */
 	struct sl_box roi; /* crops: the sign in the image */
 	struct sl_source_box *box; /* scenes */
 	int nbox;
@@ -46,17 +46,17 @@ struct sl_source {
 	char digest[65]; /* of the files */
 	struct sl_sample *sample;
 	int n, room, ngroup;
-	int nclass;        /* 1 + largest class index */
+	int nclass; /* 1 + largest class index */
 	char **class_name; /* nclass names where the format has them, else NULL */
-	int64_t bytes;     /* of decoded pixels */
+	int64_t bytes; /* of decoded pixels */
 };
 
 struct sl_source_options {
-	int roi_side;       /* shrink images whose ROI is larger than this; 0: never */
+	int roi_side; /* shrink images whose ROI is larger than this; 0: never */
 	int64_t max_pixels; /* of one image; 0: SL_SOURCE_PIXELS */
-	int64_t max_bytes;  /* of all decoded pixels; 0: SL_SOURCE_BYTES */
-	bool keep_files;    /* scenes: keep the files, decode nothing */
-	int limit;          /* this many samples, evenly spread over the source; 0: all */
+	int64_t max_bytes; /* of all decoded pixels; 0: SL_SOURCE_BYTES */
+	bool keep_files; /* scenes: keep the files, decode nothing */
+	int limit; /* this many samples, evenly spread over the source; 0: all */
 	/* Index of a class by its code, for formats that name classes; -1: unknown. May be NULL. */
 	int (*class_of)(void *arg, const char *code);
 	void *arg;
@@ -68,14 +68,15 @@ struct sl_source_options {
 struct sl_format {
 	const char *name, *text;
 	bool scenes; /* boxes; false: crops with a class */
-	enum sl_status (*read)(struct sl_source *s, const char *path, const struct sl_source_options *o, struct sl_err *err);
+	enum sl_status (*read)(
+		struct sl_source *s, const char *path, const struct sl_source_options *o, struct sl_err *err);
 };
 extern const struct sl_format sl_formats[]; /* ends with a NULL name */
 
 /* NOT_FOUND, UNREADABLE (names the file), TOO_LARGE, INVALID labels (file and line). USAGE
  * for an unknown format. */
-enum sl_status sl_source_open(const char *spec, const struct sl_source_options *o, struct sl_source **ret,
-	struct sl_err *err);
+enum sl_status sl_source_open(
+	const char *spec, const struct sl_source_options *o, struct sl_source **ret, struct sl_err *err);
 void sl_source_free(struct sl_source *s); /* NULL is fine */
 
 /* For formats: decodes and appends. A group of NULL is a group of its own. A roi of width

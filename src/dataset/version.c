@@ -26,11 +26,13 @@ enum sl_status sl_version_get(struct sl_artifacts *a, const char *name, json_t *
 			best = SL_MAX(best, sl_version_number(stem));
 		}
 		if (s == SL_OK && !best)
-			s = sl_fail(err, SL_NOT_FOUND, "there is no dataset version yet; 'signloop dataset snapshot' makes one");
+			s = sl_fail(err, SL_NOT_FOUND,
+				"there is no dataset version yet; 'signloop dataset snapshot' makes one");
 		sl_version_name(latest, best);
 		name = latest;
 	} else if (!sl_version_number(name)) {
-		s = sl_fail(err, SL_INVALID, "'%.40s' is no dataset version; versions are called v0001, v0002, ... or latest", name);
+		s = sl_fail(err, SL_INVALID,
+			"'%.40s' is no dataset version; versions are called v0001, v0002, ... or latest", name);
 	}
 	if (s != SL_OK)
 		return s;
@@ -163,7 +165,8 @@ static enum sl_status check_row(const struct sl_version_row *row, void *arg, str
 	struct sl_err why = {0};
 	c->rows++;
 	if (strcmp(key, c->last) <= 0)
-		find(c->findings, "row", key, "rows of a shard are not in the order of their keys, or one is there twice");
+		find(c->findings, "row", key,
+			"rows of a shard are not in the order of their keys, or one is there twice");
 	snprintf(c->last, sizeof(c->last), "%s", key);
 	if (strncmp(key, c->shard.prefix, strlen(c->shard.prefix)) != 0)
 		find(c->findings, "row", key, "is in the shard of another prefix");
@@ -182,7 +185,8 @@ static void check_counts(struct check *c, json_t *manifest, const char *name)
 	sl_tally_put(&c->tally, counted);
 	for (size_t i = 0; i < SL_COUNT(members); i++)
 		if (!json_equal(json_object_get(counted, members[i]), json_object_get(manifest, members[i]))) {
-			SL_AUTOFREE char *why = sl_asprintf("\"%s\" of the manifest is not what the rows add up to", members[i]);
+			SL_AUTOFREE char *why =
+				sl_asprintf("\"%s\" of the manifest is not what the rows add up to", members[i]);
 			find(c->findings, "version", name, why);
 		}
 }
@@ -250,7 +254,8 @@ static enum sl_status collect(const struct sl_version_row *row, void *arg, struc
 	}
 	struct seen *r = &l->row[l->n++];
 	snprintf(r->key, sizeof(r->key), "%s", row->label.key);
-	snprintf(r->code, sizeof(r->code), "%s", row->label.cls < 0 ? sl_choice_text(row->label.cls, none) : row->label.code);
+	snprintf(r->code, sizeof(r->code), "%s",
+		row->label.cls < 0 ? sl_choice_text(row->label.cls, none) : row->label.code);
 	return SL_OK;
 }
 
@@ -290,14 +295,15 @@ enum sl_status sl_version_diff(struct sl_artifacts *a, json_t *from, json_t *to,
 		else if (order > 0)
 			json_array_append_new(added, json_string(y.row[k].key));
 		else if (strcmp(x.row[i].code, y.row[k].code) != 0)
-			json_array_append_new(changed,
-				json_pack("{s:s,s:s,s:s}", "key", x.row[i].key, "from", x.row[i].code, "to", y.row[k].code));
+			json_array_append_new(changed, json_pack("{s:s,s:s,s:s}", "key", x.row[i].key, "from",
+							       x.row[i].code, "to", y.row[k].code));
 		if (order <= 0)
 			count(classes, x.row[i++].code, -1);
 		if (order >= 0)
 			count(classes, y.row[k++].code, 1);
 	}
 	*ret = json_pack("{s:O,s:O,s:o,s:o,s:o,s:o}", "from", json_object_get(from, "version"), "to",
-		json_object_get(to, "version"), "added", added, "removed", removed, "changed", changed, "classes", classes);
+		json_object_get(to, "version"), "added", added, "removed", removed, "changed", changed, "classes",
+		classes);
 	return SL_OK;
 }

@@ -17,7 +17,7 @@
 
 struct sl_snapshot {
 	const char *note; /* NULL is fine */
-	bool force;       /* a new version even if it would hold what the last one holds */
+	bool force; /* a new version even if it would hold what the last one holds */
 };
 /* EXISTS: nothing new since the last version (*ret_manifest is then that one). NOT_FOUND:
  * there is no labelled crop yet. ret_manifest: new, with its "sha256" added. */
@@ -33,7 +33,7 @@ enum sl_status sl_version_list(struct sl_artifacts *a, json_t **ret, struct sl_e
 struct sl_version_row {
 	struct sl_label label;
 	enum sl_deal deal;
-	json_t *json;         /* borrowed */
+	json_t *json; /* borrowed */
 	struct sl_slice jpeg;
 };
 /* Calls fn for the rows whose part is in deals (1 << SL_DEAL_...), shard by shard. Every

@@ -8,7 +8,8 @@ bool sl_http_claim(struct sl_request *r)
 
 static char *route_label(const struct sl_endpoint *e)
 {
-	return e->route ? sl_asprintf("route=\"%s %s\"", e->route->method, e->route->path) : sl_strdup("route=\"none\"");
+	return e->route ? sl_asprintf("route=\"%s %s\"", e->route->method, e->route->path)
+			: sl_strdup("route=\"none\"");
 }
 
 /* Two threads may make the same metric at once: both get the same one. */
@@ -141,8 +142,18 @@ static int http_code(enum sl_status s)
 		enum sl_status status;
 		int code;
 	} table[] = {
-		{SL_INVALID, 400}, {SL_USAGE, 400}, {SL_NOT_FOUND, 404}, {SL_EXISTS, 409}, {SL_CONFLICT, 409}, {SL_REFUSED, 409},
-		{SL_TOO_LARGE, 413}, {SL_UNSUPPORTED, 415}, {SL_UNREADABLE, 422}, {SL_BUSY, 503}, {SL_CLOSED, 503}, {SL_AWAY, 503},
+		{SL_INVALID, 400},
+		{SL_USAGE, 400},
+		{SL_NOT_FOUND, 404},
+		{SL_EXISTS, 409},
+		{SL_CONFLICT, 409},
+		{SL_REFUSED, 409},
+		{SL_TOO_LARGE, 413},
+		{SL_UNSUPPORTED, 415},
+		{SL_UNREADABLE, 422},
+		{SL_BUSY, 503},
+		{SL_CLOSED, 503},
+		{SL_AWAY, 503},
 		{SL_TIMEOUT, 504},
 	};
 	for (size_t i = 0; i < SL_COUNT(table); i++)

@@ -66,8 +66,14 @@ static struct sl_request *request_new(struct sl_server *s, struct MHD_Connection
 {
 	struct line *l = line_of(conn);
 	struct sl_request *r = SL_NEW(struct sl_request);
-	*r = (struct sl_request){.server = s, .conn = conn, .endpoint = &s->nowhere, .refs = 1, .nquery = -1, .heap_at = -1,
-		.start_us = l->us, .raw = SL_TAKE(l->raw)};
+	*r = (struct sl_request){.server = s,
+		.conn = conn,
+		.endpoint = &s->nowhere,
+		.refs = 1,
+		.nquery = -1,
+		.heap_at = -1,
+		.start_us = l->us,
+		.raw = SL_TAKE(l->raw)};
 	r->body_deadline_us = r->start_us + s->body_ms * 1000;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_mutex_lock(&s->lock);
@@ -98,8 +104,8 @@ static void on_completed(void *arg, struct MHD_Connection *conn, void **con_cls,
 		return;
 	if (sl_log_is_on(SL_DEBUG, "http"))
 		sl_log(SL_DEBUG, "http", why == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "request" : "request cut",
-			SL_S("method", r->method), SL_S("path", r->target.path ? r->target.path : "?"), SL_I("code", r->code),
-			SL_F("ms", (double)(sl_mono_us() - r->start_us) / 1000));
+			SL_S("method", r->method), SL_S("path", r->target.path ? r->target.path : "?"),
+			SL_I("code", r->code), SL_F("ms", (double)(sl_mono_us() - r->start_us) / 1000));
 	body_ended(r);
 	sl_request_unref(r);
 	pthread_mutex_lock(&s->lock);
@@ -108,8 +114,8 @@ static void on_completed(void *arg, struct MHD_Connection *conn, void **con_cls,
 	pthread_mutex_unlock(&s->lock);
 }
 
-static void on_connection(void *arg, struct MHD_Connection *conn, void **context,
-	enum MHD_ConnectionNotificationCode what)
+static void on_connection(
+	void *arg, struct MHD_Connection *conn, void **context, enum MHD_ConnectionNotificationCode what)
 {
 	struct sl_server *s = arg;
 	struct line *l = *context;
@@ -134,8 +140,9 @@ static enum MHD_Result refuse_now(struct sl_request *r, int code, const char *na
 {
 	SL_AUTOFREE char *text = sl_http_error_text(name, message);
 	SL_AUTOFREE char *all = sl_asprintf(
-		"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n%sConnection: close\r\n\r\n%s", code,
-		MHD_get_reason_phrase_for((unsigned)code), strlen(text), code == 503 ? "Retry-After: 1\r\n" : "", text);
+		"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n%sConnection: close\r\n\r\n%s",
+		code, MHD_get_reason_phrase_for((unsigned)code), strlen(text), code == 503 ? "Retry-After: 1\r\n" : "",
+		text);
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_CONNECTION_FD);
 	r->claimed = true;
 	r->code = code;
@@ -200,21 +207,24 @@ static enum MHD_Result begin(struct sl_request *r, const char *method)
 	if (r->nheader == SL_HTTP_HEADERS && seen > r->nheader) /* one that is not kept may say how long the body is */
 		return refuse_now(r, 431, sl_status_name(SL_TOO_LARGE), "too many header fields");
 	const char *coding = sl_request_header(r, "Transfer-Encoding");
-	bool clear = coding ? !strcasecmp(coding, "chunked") && !sl_request_header(r, "Content-Length") : seen == r->nheader;
+	bool clear =
+		coding ? !strcasecmp(coding, "chunked") && !sl_request_header(r, "Content-Length") : seen == r->nheader;
 	if (!clear || !read_number(r, "Content-Length", 0, &said))
-		return refuse_now(r, 400, sl_status_name(SL_INVALID), "the body's length is not clear: one valid Content-Length, or chunks");
+		return refuse_now(r, 400, sl_status_name(SL_INVALID),
+			"the body's length is not clear: one valid Content-Length, or chunks");
 	r->body_said = (size_t)said;
 	if (find_route(r) == MHD_NO)
 		return MHD_NO;
 	if (r->claimed)
 		return MHD_YES;
 	if (r->body_said > r->endpoint->body_max) {
-		SL_AUTOFREE char *text = sl_asprintf("the body has %zu bytes; at most %zu are taken here", r->body_said,
-			r->endpoint->body_max);
+		SL_AUTOFREE char *text = sl_asprintf(
+			"the body has %zu bytes; at most %zu are taken here", r->body_said, r->endpoint->body_max);
 		return refuse_now(r, 413, sl_status_name(SL_TOO_LARGE), text);
 	}
 	if (!read_number(r, "X-Deadline-Ms", 0, &ms))
-		return fail_early(r, 400, sl_status_name(SL_INVALID), "X-Deadline-Ms must be a whole number of milliseconds");
+		return fail_early(
+			r, 400, sl_status_name(SL_INVALID), "X-Deadline-Ms must be a whole number of milliseconds");
 	r->deadline_us = SL_MIN(ms, r->server->deadline_ms) * 1000; /* from the body's end */
 	r->body.cap = SL_MAX(r->endpoint->body_max, 1);
 	return MHD_YES;
@@ -257,7 +267,8 @@ static enum MHD_Result take_piece(struct sl_request *r, const char *p, size_t n)
 		sl_buf_add(&r->body, p, n);
 		return MHD_YES;
 	case SL_BUSY:
-		return refuse_now(r, 503, sl_status_name(SL_BUSY), "too many bodies in memory (http.bodies_bytes): try again later");
+		return refuse_now(r, 503, sl_status_name(SL_BUSY),
+			"too many bodies in memory (http.bodies_bytes): try again later");
 	default:
 		return refuse_now(r, 413, sl_status_name(SL_TOO_LARGE), "the body is larger than is taken here");
 	}
@@ -291,7 +302,8 @@ static void hand_to_worker(struct sl_request *r)
 		return;
 	sl_metric_add(r->server->queue_length, -1);
 	sl_http_answer_error(r, 503, sl_status_name(s),
-		s == SL_BUSY ? "too many requests wait (http.queue): try again later" : "the server is ending: try again");
+		s == SL_BUSY ? "too many requests wait (http.queue): try again later"
+			     : "the server is ending: try again");
 	sl_request_unref(r);
 	sl_request_unref(r); /* the handler's */
 }
@@ -384,9 +396,9 @@ struct MHD_Daemon *sl_http_daemon_start(struct sl_server *s, struct sl_err *err)
 		{MHD_OPTION_END, 0, NULL},
 	};
 	struct MHD_Daemon *d = MHD_start_daemon(
-		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-		on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL, MHD_OPTION_LISTEN_SOCKET, s->listen_fd,
-		MHD_OPTION_URI_LOG_CALLBACK, on_line, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL,
+		NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL, MHD_OPTION_LISTEN_SOCKET,
+		s->listen_fd, MHD_OPTION_URI_LOG_CALLBACK, on_line, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, NULL,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)sl_config_int(s->cfg, "http.connections"),
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)sl_config_int(s->cfg, "http.idle_s"),

@@ -103,7 +103,8 @@ static enum sl_status read_part_header(const char *line, char **own, struct sl_e
 	if (!strncasecmp(line, disposition, sizeof(disposition) - 1)) {
 		const char *v = skip_blank(line + sizeof(disposition) - 1);
 		if (own[0] || !is_type(v, "form-data"))
-			return sl_fail(err, SL_INVALID, "multipart: one Content-Disposition: form-data a part is wanted");
+			return sl_fail(
+				err, SL_INVALID, "multipart: one Content-Disposition: form-data a part is wanted");
 		own[0] = sl_form_header_param(v, "name");
 		own[1] = sl_form_header_param(v, "filename");
 		if (!own[0])
@@ -124,7 +125,8 @@ static enum sl_status read_part_headers(struct sl_slice body, size_t *at, char *
 		const char *end = memmem(s, body.len - *at, "\r\n", 2);
 		size_t n = end ? (size_t)(end - s) : 0;
 		if (!end || *at + n - begin > FORM_HEADER_BYTES)
-			return sl_fail(err, SL_INVALID, "multipart: a part's headers do not end within %d bytes", FORM_HEADER_BYTES);
+			return sl_fail(err, SL_INVALID, "multipart: a part's headers do not end within %d bytes",
+				FORM_HEADER_BYTES);
 		*at += n + 2;
 		if (!n)
 			break;
@@ -161,7 +163,9 @@ static enum sl_status parse_multipart(const char *border, struct sl_slice body, 
 		const uint8_t *end = memmem(body.ptr + at, body.len - at, border, len);
 		if (!end)
 			return sl_fail(err, SL_INVALID, "multipart: the body ends inside a part");
-		f->part[f->n - 1] = (struct sl_part){.name = own[0], .filename = own[1], .type = own[2],
+		f->part[f->n - 1] = (struct sl_part){.name = own[0],
+			.filename = own[1],
+			.type = own[2],
 			.body = sl_slice(body.ptr + at, (size_t)(end - body.ptr) - at)};
 		at = (size_t)(end - body.ptr) + len;
 	}

@@ -20,15 +20,17 @@
 
 enum {
 	SL_HTTP_CODES = 600,
-	SL_HTTP_HEADERS = 64,      /* of a request that are kept */
-	SL_HTTP_CONNECTION = 32 * 1024, /* MHD's memory of a connection: headers, and a piece of the body; cleared for each request */
-	SL_HTTP_SKIP = 64 * 1024,  /* bytes of an unwanted body that are read past, so that the connection can go on */
+	SL_HTTP_HEADERS = 64, /* of a request that are kept */
+	SL_HTTP_CONNECTION =
+		32 *
+		1024, /* MHD's memory of a connection: headers, and a piece of the body; cleared for each request */
+	SL_HTTP_SKIP = 64 * 1024, /* bytes of an unwanted body that are read past, so that the connection can go on */
 	SL_HTTP_STREAM_BYTES = 1 << 20, /* what may wait for a slow listener; the oldest goes first */
-	SL_HTTP_HEARTBEAT_MS = 15000,   /* comment to silent listeners: finds those that are gone */
-	SL_HTTP_DRAIN_IDLE_MS = 500,    /* no request for so long: idle connections are closed while draining */
-	SL_HTTP_DRAIN_BODY_MS = 2000,   /* no piece for so long: half a body is given up while draining */
-	SL_HTTP_DRAIN_EMPTY_MS = 50,    /* no connection for so long: none is on its way from the listening socket */
-	SL_HTTP_CUT_MS = 1000,          /* for the 503 of cut requests to be sent */
+	SL_HTTP_HEARTBEAT_MS = 15000, /* comment to silent listeners: finds those that are gone */
+	SL_HTTP_DRAIN_IDLE_MS = 500, /* no request for so long: idle connections are closed while draining */
+	SL_HTTP_DRAIN_BODY_MS = 2000, /* no piece for so long: half a body is given up while draining */
+	SL_HTTP_DRAIN_EMPTY_MS = 50, /* no connection for so long: none is on its way from the listening socket */
+	SL_HTTP_CUT_MS = 1000, /* for the 503 of cut requests to be sent */
 };
 
 struct sl_endpoint {
@@ -43,7 +45,7 @@ struct sl_server {
 	const struct sl_config *cfg;
 	struct sl_router *router;
 	struct sl_endpoint *endpoints; /* in the order added */
-	struct sl_endpoint nowhere;    /* counts what matched no route */
+	struct sl_endpoint nowhere; /* counts what matched no route */
 	struct MHD_Daemon *daemon;
 	int listen_fd, port;
 	struct sl_pool *pool;
@@ -51,12 +53,12 @@ struct sl_server {
 	struct sl_metric *queue_length, *connections_now;
 	int64_t deadline_ms, body_ms;
 	size_t bodies_max;
-	_Atomic size_t bodies;         /* bytes of all bodies in memory */
+	_Atomic size_t bodies; /* bytes of all bodies in memory */
 	_Atomic bool draining;
 	pthread_mutex_t lock;
-	pthread_cond_t changed;        /* live or connections */
+	pthread_cond_t changed; /* live or connections */
 	int live, coming, connections; /* requests from headers to end; of these, body not whole; open connections */
-	int64_t active_us;             /* when a request last moved */
+	int64_t active_us; /* when a request last moved */
 	struct sl_stream *streams;
 	bool streams_end, is_drained;
 };
@@ -73,8 +75,8 @@ struct sl_request {
 	struct sl_endpoint *endpoint;
 	_Atomic int refs;
 	_Atomic bool claimed;
-	bool handler_done;           /* the handler gave its one answer */
-	pthread_mutex_t lock;        /* suspended, response */
+	bool handler_done; /* the handler gave its one answer */
+	pthread_mutex_t lock; /* suspended, response */
 	bool suspended, queued;
 	struct MHD_Response *response;
 	int code;
@@ -85,15 +87,15 @@ struct sl_request {
 	struct sl_header header[SL_HTTP_HEADERS];
 	int nheader;
 	struct sl_header *query;
-	int nquery;                  /* -1: not parsed yet */
+	int nquery; /* -1: not parsed yet */
 	struct sl_buf body;
 	size_t body_said, body_counted, skipped; /* Content-Length; counted in server.bodies */
 	json_t *json;
 	struct sl_form *form;
-	struct sl_header *extra;     /* headers of the answer */
+	struct sl_header *extra; /* headers of the answer */
 	int nextra;
 	int64_t start_us, deadline_us, body_deadline_us;
-	int heap_at;                 /* in the timer; -1: not there */
+	int heap_at; /* in the timer; -1: not there */
 };
 
 /* exchange.c */
@@ -112,12 +114,11 @@ char *sl_http_error_text(const char *name, const char *message); /* free() */
 
 /* timer.c: deadlines, sockets that linger, heartbeats; one thread */
 struct sl_timer *sl_timer_start(struct sl_server *s);
-void sl_timer_stop(struct sl_timer *t);                        /* NULL is fine */
-bool sl_timer_add(struct sl_timer *t, struct sl_request *r);   /* false after sl_timer_close() */
+void sl_timer_stop(struct sl_timer *t); /* NULL is fine */
+bool sl_timer_add(struct sl_timer *t, struct sl_request *r); /* false after sl_timer_close() */
 void sl_timer_remove(struct sl_timer *t, struct sl_request *r);
-int sl_timer_close(struct sl_timer *t);                        /* answers 503 to all that wait; how many */
-/* Takes fd, a duplicate of a connection's: reads and drops what still comes for a while, so
- * that the client reads our answer before it hears that we closed. */
+int sl_timer_close(struct sl_timer *t); /* answers 503 to all that wait; how many */
+/* Takes fd, a duplicate of a connection's: drops what still comes, so that the client reads our answer first. */
 void sl_timer_linger(struct sl_timer *t, int fd);
 
 /* stream.c */

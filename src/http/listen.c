@@ -25,7 +25,8 @@ static enum sl_status split(const char *text, char host[HOST], char port[8], str
 	long n = colon ? strtol(colon + 1, &stop, 10) : -1;
 	if (!end || end - begin >= HOST || n < 0 || n > 65535 || !colon[1] || *stop)
 		return sl_fail(err, SL_USAGE,
-			"http.listen: '%s' is no address; write HOST:PORT, [IPV6]:PORT or :PORT, such as 127.0.0.1:8000", text);
+			"http.listen: '%s' is no address; write HOST:PORT, [IPV6]:PORT or :PORT, such as 127.0.0.1:8000",
+			text);
 	snprintf(host, HOST, "%.*s", (int)(end - begin), begin);
 	snprintf(port, 8, "%ld", n);
 	return SL_OK;
@@ -53,7 +54,8 @@ static int port_of(int fd)
 	socklen_t n = sizeof(a);
 	if (getsockname(fd, (struct sockaddr *)&a, &n))
 		return -1;
-	return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port : ((struct sockaddr_in *)&a)->sin_port);
+	return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port
+					     : ((struct sockaddr_in *)&a)->sin_port);
 }
 
 enum sl_status sl_http_listen(const char *text, int *ret_fd, int *ret_port, struct sl_err *err)
@@ -80,7 +82,8 @@ enum sl_status sl_http_listen(const char *text, int *ret_fd, int *ret_port, stru
 			"cannot listen on %s: the port is taken; stop the other server or choose another port with --listen HOST:PORT",
 			text);
 	if (fd < 0)
-		return sl_fail_errno(err, SL_IO, why, "cannot listen on %s; choose another address with --listen HOST:PORT", text);
+		return sl_fail_errno(
+			err, SL_IO, why, "cannot listen on %s; choose another address with --listen HOST:PORT", text);
 	*ret_fd = fd;
 	*ret_port = port_of(fd);
 	return SL_OK;

@@ -27,7 +27,8 @@ static json_t *content(const struct sl_route *r, const char *text)
 		size_t n = strcspn(s, ", ");
 		const char *next = s + n + strspn(s + n, " ");
 		bool has_schema = *next == '{';
-		json_object_setn_new(c, s, n, has_schema ? json_pack("{s:o}", "schema", text_schema(r, next)) : json_object());
+		json_object_setn_new(
+			c, s, n, has_schema ? json_pack("{s:o}", "schema", text_schema(r, next)) : json_object());
 		s = has_schema ? "" : next;
 	}
 	return c;
@@ -40,8 +41,8 @@ static char *add_path_params(const struct sl_route *r, json_t *params)
 	for (const char *s = r->path; *s; s++) {
 		if (*s == '{') {
 			size_t n = strcspn(s + 1, ".}");
-			json_array_append_new(params, json_pack("{s:s%,s:s,s:b,s:{s:s}}", "name", s + 1, n, "in", "path", "required", 1,
-				"schema", "type", "string"));
+			json_array_append_new(params, json_pack("{s:s%,s:s,s:b,s:{s:s}}", "name", s + 1, n, "in",
+							      "path", "required", 1, "schema", "type", "string"));
 		}
 		if (!strncmp(s, "...", 3))
 			s += 3;
@@ -60,8 +61,9 @@ static void add_query_params(const struct sl_route *r, json_t *params)
 		size_t type = strcspn(s + name + 1, ":\n");
 		const char *text = s + name + 1 + type + (s[name + 1 + type] == ':');
 		bool required = name && s[name - 1] == '!';
-		json_array_append_new(params, json_pack("{s:s%,s:s,s:b,s:s%,s:{s:s%}}", "name", s, name - required, "in", "query",
-			"required", (int)required, "description", text, (size_t)(s + line - text), "schema", "type", s + name + 1, type));
+		json_array_append_new(params, json_pack("{s:s%,s:s,s:b,s:s%,s:{s:s%}}", "name", s, name - required,
+						      "in", "query", "required", (int)required, "description", text,
+						      (size_t)(s + line - text), "schema", "type", s + name + 1, type));
 		s += line + (s[line] == '\n');
 	}
 }
@@ -120,8 +122,8 @@ static json_t *responses(const struct sl_route *r)
 
 static json_t *operation(const struct sl_route *r, json_t *params)
 {
-	json_t *op = json_pack("{s:s,s:[s],s:O}", "summary", r->summary ? r->summary : "", "tags", r->tag ? r->tag : "other",
-		"parameters", params);
+	json_t *op = json_pack("{s:s,s:[s],s:O}", "summary", r->summary ? r->summary : "", "tags",
+		r->tag ? r->tag : "other", "parameters", params);
 	if (r->request)
 		json_object_set_new(op, "requestBody", json_pack("{s:o}", "content", content(r, r->request)));
 	json_object_set_new(op, "responses", responses(r));
@@ -153,8 +155,8 @@ static json_t *error_responses(void)
 	json_t *all = json_object();
 	for (size_t i = 0; i < SL_COUNT(errors); i++)
 		json_object_set_new(all, errors[i].code,
-			json_pack("{s:s,s:{s:{s:{s:s}}}}", "description", errors[i].text, "content", "application/json", "schema", "$ref",
-				"#/components/schemas/Error"));
+			json_pack("{s:s,s:{s:{s:{s:s}}}}", "description", errors[i].text, "content", "application/json",
+				"schema", "$ref", "#/components/schemas/Error"));
 	return all;
 }
 
@@ -163,8 +165,9 @@ json_t *sl_server_openapi(const struct sl_server *s)
 	json_t *paths = json_object();
 	for (const struct sl_endpoint *e = s->endpoints; e; e = e->next)
 		add_endpoint(e->route, paths);
-	json_t *doc = json_pack("{s:s,s:{s:s,s:s,s:s,s:s},s:o,s:{s:o,s:{s:o}}}", "openapi", "3.1.0", "info", "title", "signloop",
-		"version", SL_VERSION, "summary", "Road frames in, better traffic-sign models out", "description",
+	json_t *doc = json_pack("{s:s,s:{s:s,s:s,s:s,s:s},s:o,s:{s:o,s:{s:o}}}", "openapi", "3.1.0", "info", "title",
+		"signloop", "version", SL_VERSION, "summary", "Road frames in, better traffic-sign models out",
+		"description",
 		"Times are ms since 1970 (UTC). A request may carry X-Deadline-Ms: later than that it gets 504 instead of an answer.",
 		"paths", paths, "components", "responses", error_responses(), "schemas", "Error",
 		text_schema(&(struct sl_route){.method = "", .path = "error"},

@@ -72,8 +72,8 @@ static bool says_json(const char *type)
 	if (!type)
 		return true;
 	size_t n = strcspn(type, "; \t");
-	return (n == 16 && !strncasecmp(type, "application/json", n)) || (n == 9 && !strncasecmp(type, "text/json", n)) ||
-	       (n > 5 && !strncasecmp(type + n - 5, "+json", 5));
+	return (n == 16 && !strncasecmp(type, "application/json", n)) ||
+	       (n == 9 && !strncasecmp(type, "text/json", n)) || (n > 5 && !strncasecmp(type + n - 5, "+json", 5));
 }
 
 json_t *sl_request_json(struct sl_request *r)
@@ -82,7 +82,8 @@ json_t *sl_request_json(struct sl_request *r)
 	if (r->json)
 		return r->json;
 	if (!says_json(sl_request_header(r, "Content-Type"))) {
-		sl_answer_error(r, 415, sl_status_name(SL_UNSUPPORTED), "the body must be JSON: Content-Type: application/json");
+		sl_answer_error(r, 415, sl_status_name(SL_UNSUPPORTED),
+			"the body must be JSON: Content-Type: application/json");
 		return NULL;
 	}
 	json_t *v = NULL;
@@ -101,7 +102,8 @@ json_t *sl_request_json(struct sl_request *r)
 enum sl_status sl_request_form(struct sl_request *r, const struct sl_part **ret, int *ret_n, struct sl_err *err)
 {
 	if (!r->form) {
-		enum sl_status s = sl_form_parse(sl_request_header(r, "Content-Type"), sl_buf_slice(&r->body), &r->form, err);
+		enum sl_status s =
+			sl_form_parse(sl_request_header(r, "Content-Type"), sl_buf_slice(&r->body), &r->form, err);
 		if (s != SL_OK)
 			return s;
 	}

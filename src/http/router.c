@@ -228,7 +228,8 @@ static void add_allow(struct sl_router_match *ret, const char *methods)
 	}
 }
 
-void sl_router_match(const struct sl_router *r, const char *method, struct sl_router_target *t, struct sl_router_match *ret)
+void sl_router_match(
+	const struct sl_router *r, const char *method, struct sl_router_target *t, struct sl_router_match *ret)
 {
 	*ret = (struct sl_router_match){0};
 	const char *want = !strcmp(method, "HEAD") ? "GET" : method;

@@ -25,9 +25,9 @@ struct sl_router_param {
 
 /* A target in pieces: path parts and query, decoded. done() frees it. */
 struct sl_router_target {
-	char *path;   /* as sent, without the query */
-	char *text;   /* decoded parts, each ends in NUL */
-	char *query;  /* undecoded; NULL when there is none */
+	char *path; /* as sent, without the query */
+	char *text; /* decoded parts, each ends in NUL */
+	char *query; /* undecoded; NULL when there is none */
 	char *part[ROUTER_PARTS];
 	size_t rest[ROUTER_PARTS]; /* where in path the part begins */
 	int n;
@@ -36,14 +36,15 @@ enum sl_status sl_router_target_parse(const char *raw, struct sl_router_target *
 void sl_router_target_done(struct sl_router_target *t);
 
 struct sl_router_match {
-	void *value;         /* NULL: no route */
-	bool other_method;   /* the path exists with another method: see allow */
-	char allow[64];      /* "GET, HEAD, POST" */
+	void *value; /* NULL: no route */
+	bool other_method; /* the path exists with another method: see allow */
+	char allow[64]; /* "GET, HEAD, POST" */
 	struct sl_router_param param[ROUTER_PARAMS];
 	int nparam;
 };
 /* HEAD matches GET. Values live as long as t. */
-void sl_router_match(const struct sl_router *r, const char *method, struct sl_router_target *t, struct sl_router_match *ret);
+void sl_router_match(
+	const struct sl_router *r, const char *method, struct sl_router_target *t, struct sl_router_match *ret);
 
 /* In place: %XX, and '+' as a blank when `plus`. false on a bad escape or a NUL byte. */
 bool sl_router_unescape(char *s, bool plus);

@@ -19,10 +19,20 @@ static void get_openapi(struct sl_request *r, void *arg)
 }
 
 static const struct sl_route own_routes[] = {
-	{.method = "GET", .path = "/metrics", .run = SL_RUN_NOW, .fn = get_metrics, .tag = "watch",
-		.summary = "Counters, gauges and times in the Prometheus text format", .response = "text/plain"},
-	{.method = "GET", .path = "/openapi.json", .run = SL_RUN_NOW, .fn = get_openapi, .tag = "watch",
-		.summary = "This description, made from the route table", .response = "{\"type\":\"object\"}"},
+	{.method = "GET",
+		.path = "/metrics",
+		.run = SL_RUN_NOW,
+		.fn = get_metrics,
+		.tag = "watch",
+		.summary = "Counters, gauges and times in the Prometheus text format",
+		.response = "text/plain"},
+	{.method = "GET",
+		.path = "/openapi.json",
+		.run = SL_RUN_NOW,
+		.fn = get_openapi,
+		.tag = "watch",
+		.summary = "This description, made from the route table",
+		.response = "{\"type\":\"object\"}"},
 	{0}};
 
 enum sl_status sl_server_start(const struct sl_config *cfg, struct sl_server **ret, struct sl_err *err)
@@ -39,7 +49,8 @@ enum sl_status sl_server_start(const struct sl_config *cfg, struct sl_server **r
 	s->connections_now = sl_gauge("signloop_http_connections", NULL, "Open connections");
 	s->queue_length = sl_gauge("signloop_queue_length", "queue=\"http\"", "Things waiting in a queue");
 	int64_t queue = sl_config_int(cfg, "http.queue");
-	sl_metric_set(sl_gauge("signloop_queue_capacity", "queue=\"http\"", "Most things that may wait in a queue"), (double)queue);
+	sl_metric_set(sl_gauge("signloop_queue_capacity", "queue=\"http\"", "Most things that may wait in a queue"),
+		(double)queue);
 	s->pool = sl_pool_start("http-worker", (unsigned)sl_config_int(cfg, "http.workers"), (size_t)queue);
 	sl_server_add(s, own_routes, s);
 	*ret = s;

@@ -24,24 +24,25 @@ struct sl_request;
 enum sl_run { SL_RUN_NOW, SL_RUN_WORKER, SL_RUN_LATER };
 
 struct sl_route {
-	const char *method;      /* "GET", "POST", "GET|POST", ... */
-	const char *path;        /* "/v1/crops/{key}"; a trailing {name...} takes the rest */
+	const char *method; /* "GET", "POST", "GET|POST", ... */
+	const char *path; /* "/v1/crops/{key}"; a trailing {name...} takes the rest */
 	enum sl_run run;
-	const char *body_max;    /* setting that caps the body in bytes; NULL: no body taken (413) */
+	const char *body_max; /* setting that caps the body in bytes; NULL: no body taken (413) */
 	void (*fn)(struct sl_request *r, void *arg);
 	/* For the OpenAPI page: */
 	const char *tag, *summary;
-	const char *params;      /* "name:type:text" lines: query parameters, "name!" is required; NULL: none */
-	const char *request;     /* JSON Schema of the body, or media types, the last with its schema; NULL */
-	const char *response;    /* the same of the answer; NULL */
-	int ok;                  /* the answer's status; 0: 200 */
-	const char *errors;      /* beside those that the rest of the row tells, such as "409 422"; NULL */
+	const char *params; /* "name:type:text" lines: query parameters, "name!" is required; NULL: none */
+	const char *request; /* JSON Schema of the body, or media types, the last with its schema; NULL */
+	const char *response; /* the same of the answer; NULL */
+	int ok; /* the answer's status; 0: 200 */
+	const char *errors; /* beside those that the rest of the row tells, such as "409 422"; NULL */
 };
 
 enum sl_status sl_server_start(const struct sl_config *cfg, struct sl_server **ret, struct sl_err *err);
 /* Before sl_server_open(): routes ends with method NULL; borrowed. SL_BUG on two equal routes. */
 void sl_server_add(struct sl_server *s, const struct sl_route *routes, void *arg);
-enum sl_status sl_server_open(struct sl_server *s, struct sl_err *err); /* listens; setting http.listen, port 0 picks one */
+enum sl_status sl_server_open(
+	struct sl_server *s, struct sl_err *err); /* listens; setting http.listen, port 0 picks one */
 int sl_server_port(const struct sl_server *s);
 /* Stops accepting, lets running requests end, then closes. TIMEOUT: some were cut. */
 enum sl_status sl_server_drain(struct sl_server *s, int64_t deadline_us);
@@ -52,8 +53,8 @@ json_t *sl_server_openapi(const struct sl_server *s);
 /* Reading. Strings and slices live as long as the request. */
 const char *sl_request_method(const struct sl_request *r);
 const char *sl_request_path(const struct sl_request *r);
-const char *sl_request_param(const struct sl_request *r, const char *name);  /* of the path */
-const char *sl_request_query(struct sl_request *r, const char *name);        /* NULL: absent */
+const char *sl_request_param(const struct sl_request *r, const char *name); /* of the path */
+const char *sl_request_query(struct sl_request *r, const char *name); /* NULL: absent */
 const char *sl_request_header(struct sl_request *r, const char *name);
 struct sl_slice sl_request_body(const struct sl_request *r);
 int64_t sl_request_deadline(const struct sl_request *r);

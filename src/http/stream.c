@@ -14,7 +14,7 @@ struct sl_stream {
 	_Atomic int refs;
 	pthread_mutex_t lock;
 	bool gone, ended, suspended;
-	struct sl_buf text[TEXTS];   /* ring */
+	struct sl_buf text[TEXTS]; /* ring */
 	size_t head, n, bytes, sent; /* sent: of the first text */
 	struct sl_stream *next, **prev; /* in server.streams */
 };
@@ -136,7 +136,8 @@ struct sl_stream *sl_answer_stream(struct sl_request *r)
 		SL_BUG("%s %s is answered twice", r->method, r->target.path);
 	r->handler_done = true;
 	if (sl_http_claim(r)) {
-		struct MHD_Response *m = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_stream, s, release_stream);
+		struct MHD_Response *m =
+			MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_stream, s, release_stream);
 		SL_ASSERT(m);
 		s->refs++;
 		MHD_add_response_header(m, MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream");

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum {
-	LINGERING = 256,     /* sockets at once; more are closed at once */
+	LINGERING = 256, /* sockets at once; more are closed at once */
 	LINGER_MS = 3000,
 	LINGER_BYTES = 64 * 1024 * 1024,
 	EXPIRE_BATCH = 64,

@@ -31,11 +31,14 @@ static void show(struct curate *c)
 	sl_metric_add(c->skipped, (double)(now.skipped - was->skipped));
 	sl_metric_add(c->missing, (double)(now.missing - was->missing));
 	if (now.missing > was->missing)
-		sl_log(SL_WARN, "curate", "labels without a crop; fsck names them", SL_I("labels", now.missing - was->missing));
+		sl_log(SL_WARN, "curate", "labels without a crop; fsck names them",
+			SL_I("labels", now.missing - was->missing));
 	if (now.skipped > was->skipped)
-		sl_log(SL_WARN, "curate", "messages that are no label; fsck names them", SL_I("messages", now.skipped - was->skipped));
-	sl_hub_say(c->ctx.hub, "segment", json_pack("{s:I,s:I}", "rows", (json_int_t)(now.rows - was->rows), "all",
-		(json_int_t)sl_metric_value(c->all_rows)));
+		sl_log(SL_WARN, "curate", "messages that are no label; fsck names them",
+			SL_I("messages", now.skipped - was->skipped));
+	sl_hub_say(c->ctx.hub, "segment",
+		json_pack("{s:I,s:I}", "rows", (json_int_t)(now.rows - was->rows), "all",
+			(json_int_t)sl_metric_value(c->all_rows)));
 	*was = now;
 }
 

@@ -10,7 +10,7 @@ enum { LOOK_AGAIN_MS = 20, LOOK_AGAIN_MAX_MS = 1000, TAR_BYTES = 1 << 29 };
 
 struct waiting { /* one message that is not stored yet */
 	struct sl_label label;
-	json_t *body;  /* NULL: it is no label */
+	json_t *body; /* NULL: it is no label */
 	char why[120]; /* then */
 };
 
@@ -119,8 +119,8 @@ static enum sl_status lane_of(struct sl_curator *c, int partition, struct lane *
 	return SL_OK;
 }
 
-enum sl_status sl_curator_new(const struct sl_config *cfg, const struct sl_stores *st, struct sl_curator **ret,
-	struct sl_err *err)
+enum sl_status sl_curator_new(
+	const struct sl_config *cfg, const struct sl_stores *st, struct sl_curator **ret, struct sl_err *err)
 {
 	struct sl_curator *c = SL_NEW(struct sl_curator);
 	struct lane *l;
@@ -221,8 +221,8 @@ static bool is_forgotten(struct sl_curator *c, const char *key)
 }
 
 /* Fetches what is still missing; *ret_missing: how many one may hope for. */
-static enum sl_status look(struct sl_curator *c, const struct lane *l, struct picked *p, int *ret_missing,
-	struct sl_err *err)
+static enum sl_status look(
+	struct sl_curator *c, const struct lane *l, struct picked *p, int *ret_missing, struct sl_err *err)
 {
 	SL_AUTOFREE const char **keys = sl_calloc((size_t)l->n + 1, sizeof(*keys));
 	SL_AUTOFREE int *at = sl_calloc((size_t)l->n + 1, sizeof(*at));
@@ -263,8 +263,8 @@ static enum sl_status write_row(struct sl_curator *c, struct sl_segment *g, cons
 	SL_AUTOJSON json_t *meta = NULL;
 	if (!w->body) {
 		g->skipped++;
-		json_array_append_new(g->bad,
-			json_pack("{s:I,s:s}", "position", (json_int_t)w->label.position, "why", w->why));
+		json_array_append_new(
+			g->bad, json_pack("{s:I,s:s}", "position", (json_int_t)w->label.position, "why", w->why));
 		return SL_OK;
 	}
 	if (!crop->key[0])
@@ -280,8 +280,12 @@ static enum sl_status store_lane(struct sl_curator *c, struct lane *l, struct sl
 {
 	SL_AUTO(picked_done) struct picked p = {0};
 	SL_AUTO(sl_buf_done) struct sl_buf tar = {.cap = TAR_BYTES};
-	SL_AUTO(sl_segment_done) struct sl_segment g = {.partition = l->partition, .first = l->last + 1,
-		.last = l->wait[l->n - 1].label.position, .missing = json_array(), .bad = json_array()};
+	SL_AUTO(sl_segment_done)
+	struct sl_segment g = {.partition = l->partition,
+		.first = l->last + 1,
+		.last = l->wait[l->n - 1].label.position,
+		.missing = json_array(),
+		.bad = json_array()};
 	enum sl_status s = pick(c, l, &p, err);
 	for (int i = 0; i < l->n && s == SL_OK; i++)
 		s = write_row(c, &g, &l->wait[i], &p.crop[i], &tar, err);

@@ -16,8 +16,8 @@
 struct sl_curator;
 
 /* Joins group "curate" and goes on where the last entries say. Stores are borrowed. */
-enum sl_status sl_curator_new(const struct sl_config *cfg, const struct sl_stores *st, struct sl_curator **ret,
-	struct sl_err *err);
+enum sl_status sl_curator_new(
+	const struct sl_config *cfg, const struct sl_stores *st, struct sl_curator **ret, struct sl_err *err);
 void sl_curator_free(struct sl_curator *c); /* NULL is fine; what is not stored comes again */
 
 /* Waits for messages until the deadline, or until those that wait are due, and stores what is

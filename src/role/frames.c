@@ -213,7 +213,8 @@ static const struct sl_route routes[] = {
 		.body_max = "http.frame_bytes",
 		.fn = post_frame,
 		.tag = "frames",
-		.summary = "A road frame in, its signs out; what was answered is stored. The same frame again makes no second crop. What is "
+		.summary =
+			"A road frame in, its signs out; what was answered is stored. The same frame again makes no second crop. What is "
 			"said of it stands in the query, in fields of the form (the picture is the file), or in members of the JSON",
 		.params =
 			"device:string:who sent it, 1 to 63 letters, digits and . _ - @\nframe:string:the sender's name of the frame; absent: a hash of its bytes\ntime:string:when it was taken: ms "

@@ -33,7 +33,8 @@ json_t *sl_frame_answer_v1(const struct sl_job *j)
 			signs, json_pack("{s:s,s:o,s:o,s:f,s:f,s:o,s:s}", "key", s->key, "box", box_json(s->box),
 				       "class", sl_class_json(j->bundle->taxonomy, s->candidate[0].cls), "confidence",
 				       (double)s->candidate[0].confidence, "score", (double)s->score, "candidates",
-				       sl_candidates_json(j->bundle->taxonomy, s->candidate, s->ncandidate), "status", status_of(s)));
+				       sl_candidates_json(j->bundle->taxonomy, s->candidate, s->ncandidate), "status",
+				       status_of(s)));
 	}
 	return json_pack("{s:s,s:s,s:s,s:i,s:i,s:o,s:o}", "frame", *j->meta.id ? j->meta.id : j->seen.frame, "hash",
 		j->seen.frame, "bundle", j->bundle->digest, "width", j->seen.w, "height", j->seen.h, "signs", signs,
@@ -114,9 +115,10 @@ json_t *sl_frame_crop_meta(const struct sl_job *j, const struct sl_sign *s)
 	json_t *o = json_pack("{s:i,s:s,s:I,s:i,s:i,s:o,s:[f,f,f,f],s:f,s:s,s:s,s:{s:i,s:s},s:f,s:o}", "v", 1, "frame",
 		j->seen.frame, "time", (json_int_t)m->time_ms, "width", j->seen.w, "height", j->seen.h, "box",
 		box_json(s->box), "roi", (double)s->roi[0], (double)s->roi[1], (double)s->roi[2], (double)s->roi[3],
-		"score", (double)s->score, "bundle", j->bundle->digest, "topic", s->accepted ? SL_TOPIC_LABELS : SL_TOPIC_REVIEWS,
-		"class", "index", cls, "code", j->bundle->taxonomy->cls[cls].code, "confidence",
-		(double)s->candidate[0].confidence, "candidates", short_candidates(j, s));
+		"score", (double)s->score, "bundle", j->bundle->digest, "topic",
+		s->accepted ? SL_TOPIC_LABELS : SL_TOPIC_REVIEWS, "class", "index", cls, "code",
+		j->bundle->taxonomy->cls[cls].code, "confidence", (double)s->candidate[0].confidence, "candidates",
+		short_candidates(j, s));
 
 	set_text(o, "device", m->device);
 	set_text(o, "frame_id", m->id);

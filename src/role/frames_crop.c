@@ -53,7 +53,8 @@ const struct sl_route sl_frames_crop_routes[] = {
 		.run = SL_RUN_WORKER,
 		.fn = get_crop,
 		.tag = "frames",
-		.summary = "The crop of a sign as it was stored: 64x64, the square of 1.5 x the box; with meta=1 what was known about it",
+		.summary =
+			"The crop of a sign as it was stored: 64x64, the square of 1.5 x the box; with meta=1 what was known about it",
 		.params = "meta:integer:1 gives the metadata as JSON (docs/formats.md)",
 		.response = "image/jpeg, application/json {\"type\":\"object\"}"},
 	{0}};

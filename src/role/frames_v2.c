@@ -357,8 +357,9 @@ const struct sl_route sl_frames_v2_routes[] = {
 		.body_max = "http.frame_bytes",
 		.fn = post_infer,
 		.tag = "inference",
-		.summary = "Runs a net of the live bundle on a tensor, as it is: no picture is decoded, nothing is stored. The binary "
-			   "extension is understood (Inference-Header-Content-Length)",
+		.summary =
+			"Runs a net of the live bundle on a tensor, as it is: no picture is decoded, nothing is stored. The binary "
+			"extension is understood (Inference-Header-Content-Length)",
 		.errors = "415",
 		.request =
 			"{\"type\":\"object\",\"required\":[\"inputs\"],\"properties\":{\"id\":{\"type\":\"string\"},\"inputs\":" TENSORS

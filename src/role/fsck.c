@@ -54,8 +54,8 @@ void sl_fsck_say(struct sl_fsck_work *w, const char *what)
 		w->o->progress(w->o->arg, what);
 }
 
-enum sl_status sl_fsck_fetch(struct sl_fsck_work *w, const char *const *keys, int n, bool name, struct sl_crop *ret,
-	struct sl_err *err)
+enum sl_status sl_fsck_fetch(
+	struct sl_fsck_work *w, const char *const *keys, int n, bool name, struct sl_crop *ret, struct sl_err *err)
 {
 	enum sl_status s = sl_crops_get_many(w->st->crops, keys, n, ret, err);
 	if (s != SL_CORRUPT)
@@ -83,7 +83,8 @@ enum sl_status sl_fsck_crops(struct sl_fsck_work *w, const char *const *keys, co
 	enum sl_status s = n ? sl_fsck_fetch(w, keys, n, !w->o->bytes, crop, err) : SL_OK; /* else all are read later */
 	for (int i = 0; i < n && s == SL_OK; i++) {
 		if (!crop[i].key[0] && !sl_keys_has(&w->forgotten, keys[i]))
-			sl_fsck_find(w, "crop", keys[i], "topic %s names it at position %lld, but it is not in the crop store", topic,
+			sl_fsck_find(w, "crop", keys[i],
+				"topic %s names it at position %lld, but it is not in the crop store", topic,
 				(long long)position[i]);
 		sl_crop_done(&crop[i]);
 	}
@@ -119,11 +120,16 @@ static enum sl_status walk(struct sl_fsck_work *w, struct sl_err *err)
 
 enum sl_status sl_fsck_run(const struct sl_stores *st, const struct sl_fsck *o, json_t **ret, struct sl_err *err)
 {
-	struct sl_fsck_work w = {.st = st, .o = o, .findings = json_array(), .repaired = json_array(), .checked = json_object(),
+	struct sl_fsck_work w = {.st = st,
+		.o = o,
+		.findings = json_array(),
+		.repaired = json_array(),
+		.checked = json_object(),
 		.waiting = json_object()};
 	enum sl_status s = walk(&w, err);
-	json_t *v = json_pack("{s:b,s:o,s:o,s:o,s:o,s:I}", "ok", (int)!json_array_size(w.findings), "checked", w.checked,
-		"waiting", w.waiting, "findings", w.findings, "repaired", w.repaired, "more", (json_int_t)w.more);
+	json_t *v = json_pack("{s:b,s:o,s:o,s:o,s:o,s:I}", "ok", (int)!json_array_size(w.findings), "checked",
+		w.checked, "waiting", w.waiting, "findings", w.findings, "repaired", w.repaired, "more",
+		(json_int_t)w.more);
 	sl_keys_done(&w.forgotten);
 	sl_taxonomy_free(w.taxonomy);
 	free(w.label);

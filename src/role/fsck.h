@@ -14,9 +14,9 @@
 #include "store/stores.h"
 
 struct sl_fsck {
-	bool bytes;     /* read and hash every segment, shard, bundle and crop */
+	bool bytes; /* read and hash every segment, shard, bundle and crop */
 	bool recompute; /* every verdict again from the vote log */
-	bool repair;    /* do what can be done again without harm, and say so in "repaired" */
+	bool repair; /* do what can be done again without harm, and say so in "repaired" */
 	void (*progress)(void *arg, const char *what); /* may be NULL */
 	void *arg;
 };

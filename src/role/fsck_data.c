@@ -40,8 +40,8 @@ static enum sl_status check_row(const struct sl_shard_row *row, void *arg, struc
 		return s;
 	p->rows++;
 	if (l.position < p->g->first || l.position > p->g->last || l.partition != p->g->partition)
-		sl_fsck_find(p->w, "segment", p->path, "row %s is of position %lld, which is not the segment's", row->key,
-			(long long)l.position);
+		sl_fsck_find(p->w, "segment", p->path, "row %s is of position %lld, which is not the segment's",
+			row->key, (long long)l.position);
 	size_t lo = 0, hi = p->n;
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
@@ -79,7 +79,8 @@ static enum sl_status read_segment(struct sl_fsck_work *w, struct positions *p, 
 			sl_fsck_find(w, "segment", p->path, "holds %d rows, its entry says %d", p->rows, p->g->rows);
 		for (size_t i = 0; i < p->n; i++)
 			if (p->first[i].ok && !p->seen[i])
-				sl_fsck_find(w, "label", p->first[i].key, "position %lld of partition %d is in no segment",
+				sl_fsck_find(w, "label", p->first[i].key,
+					"position %lld of partition %d is in no segment",
 					(long long)p->first[i].position, p->g->partition);
 	}
 	free(p->seen);
@@ -103,15 +104,16 @@ static void range_of(const struct sl_fsck_work *w, const struct sl_segment *g, s
 		p->n++;
 }
 
-static enum sl_status check_segment(struct sl_fsck_work *w, const struct sl_segment *g, int64_t next, struct sl_err *err)
+static enum sl_status check_segment(
+	struct sl_fsck_work *w, const struct sl_segment *g, int64_t next, struct sl_err *err)
 {
 	char entry[SL_PATH], path[SL_PATH] = "";
 	struct positions p = {.w = w, .g = g, .path = path};
 	sl_segment_entry_path(entry, g->partition, g->first);
 	sl_segment_path(path, g->rows ? g->sha256 : "none");
 	if (g->first != next)
-		sl_fsck_find(w, "segment", entry, "begins at position %lld; the one before ends at %lld", (long long)g->first,
-			(long long)next - 1);
+		sl_fsck_find(w, "segment", entry, "begins at position %lld; the one before ends at %lld",
+			(long long)g->first, (long long)next - 1);
 	for (size_t i = 0; i < json_array_size(g->missing); i++) {
 		const char *key = json_string_value(json_array_get(g->missing, i));
 		if (key && !sl_keys_has(&w->forgotten, key))
@@ -121,7 +123,8 @@ static enum sl_status check_segment(struct sl_fsck_work *w, const struct sl_segm
 		json_t *b = json_array_get(g->bad, i);
 		sl_fsck_find(w, "message", entry, "position %lld is no label: %s",
 			(long long)json_integer_value(json_object_get(b, "position")),
-			json_string_value(json_object_get(b, "why")) ? json_string_value(json_object_get(b, "why")) : "");
+			json_string_value(json_object_get(b, "why")) ? json_string_value(json_object_get(b, "why"))
+								     : "");
 	}
 	if (!w->o->bytes)
 		return SL_OK;
@@ -168,9 +171,9 @@ static enum sl_status check_version(struct sl_fsck_work *w, const char *name, st
 	}
 	if (s != SL_OK)
 		sl_fsck_find(w, "version", name, "%s", why.text);
-	json_array_foreach(found, i, v)
-		sl_fsck_find(w, json_string_value(json_object_get(v, "what")), json_string_value(json_object_get(v, "where")), "%s: %s",
-			name, json_string_value(json_object_get(v, "why")));
+	json_array_foreach(found, i, v) sl_fsck_find(w, json_string_value(json_object_get(v, "what")),
+		json_string_value(json_object_get(v, "where")), "%s: %s", name,
+		json_string_value(json_object_get(v, "why")));
 	return SL_OK;
 }
 
@@ -187,7 +190,8 @@ enum sl_status sl_fsck_versions(struct sl_fsck_work *w, struct sl_err *err)
 		if (!number)
 			continue;
 		if (number != next)
-			sl_fsck_find(w, "version", stem, "version %d should come before it: its manifest is gone", next);
+			sl_fsck_find(
+				w, "version", stem, "version %d should come before it: its manifest is gone", next);
 		next = number + 1;
 		sl_fsck_count(w, "versions", 1);
 		s = check_version(w, stem, err);
@@ -197,8 +201,8 @@ enum sl_status sl_fsck_versions(struct sl_fsck_work *w, struct sl_err *err)
 
 /* ---- models ---- */
 
-static enum sl_status check_bundle(struct sl_fsck_work *w, const char *alias, const struct sl_alias_entry *e,
-	struct sl_err *err)
+static enum sl_status check_bundle(
+	struct sl_fsck_work *w, const char *alias, const struct sl_alias_entry *e, struct sl_err *err)
 {
 	SL_AUTO(sl_artifact_list_done) struct sl_artifact_list list = {0};
 	SL_AUTO(sl_buf_done) struct sl_buf file = {0};
@@ -214,7 +218,8 @@ static enum sl_status check_bundle(struct sl_fsck_work *w, const char *alias, co
 	if (s != SL_OK)
 		sl_fsck_find(w, "model", path, "entry %lld of alias %s: %s", (long long)e->n, alias, why.text);
 	else if (!w->o->bytes && !list.n)
-		sl_fsck_find(w, "model", path, "entry %lld of alias %s names it, but it is not stored", (long long)e->n, alias);
+		sl_fsck_find(w, "model", path, "entry %lld of alias %s names it, but it is not stored", (long long)e->n,
+			alias);
 	return SL_OK;
 }
 
@@ -262,7 +267,8 @@ static enum sl_status check_announced(struct sl_fsck_work *w, const struct sl_me
 	sl_alias_path(path, alias, n);
 	s = sl_artifacts_list(w->st->artifacts, path, &list, err);
 	if (s == SL_OK && !list.n)
-		sl_fsck_find(w, "alias", alias, "message %s announced its entry %lld, but that is not stored", where, (long long)n);
+		sl_fsck_find(w, "alias", alias, "message %s announced its entry %lld, but that is not stored", where,
+			(long long)n);
 	return s;
 }
 
@@ -324,7 +330,7 @@ static enum sl_status check_crop(struct sl_fsck_work *w, const char *key, const 
 
 enum sl_status sl_fsck_all_crops(struct sl_fsck_work *w, struct sl_err *err)
 {
-	SL_AUTOFREE char (*keys)[SL_KEY] = sl_calloc(SL_FSCK_BATCH, SL_KEY);
+	SL_AUTOFREE char(*keys)[SL_KEY] = sl_calloc(SL_FSCK_BATCH, SL_KEY);
 	SL_AUTOFREE struct sl_crop *crop = sl_calloc(SL_FSCK_BATCH, sizeof(*crop));
 	const char *name[SL_FSCK_BATCH];
 	char after[SL_KEY] = "";

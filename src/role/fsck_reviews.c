@@ -15,10 +15,9 @@ enum { VOTE_LINES = 1000, LOOKS = 2, APPEND_MS = 30000 };
 typedef enum sl_status (*review_fn)(struct sl_fsck_work *w, const struct sl_review *r, void *arg, struct sl_err *err);
 
 /* lost: what is listed but cannot be read (no review is ever removed); NULL: another walk names it. */
-static enum sl_status each_review(
-	struct sl_fsck_work *w, review_fn fn, void *arg, const char *lost, struct sl_err *err)
+static enum sl_status each_review(struct sl_fsck_work *w, review_fn fn, void *arg, const char *lost, struct sl_err *err)
 {
-	SL_AUTOFREE char (*keys)[SL_KEY] = sl_calloc(SL_FSCK_BATCH, SL_KEY);
+	SL_AUTOFREE char(*keys)[SL_KEY] = sl_calloc(SL_FSCK_BATCH, SL_KEY);
 	SL_AUTOFREE struct sl_vote *votes = sl_calloc(SL_VOTES_MAX, sizeof(*votes));
 	char after[SL_KEY] = "";
 	int n = SL_FSCK_BATCH, nvotes;
@@ -117,7 +116,8 @@ static enum sl_status read_outbox(struct sl_fsck_work *w, struct pending *p, str
 {
 	struct sl_review_stats stats;
 	enum sl_status s = sl_reviews_stats(w->st->reviews, &stats, err);
-	int most = s == SL_OK ? (int)SL_MIN(stats.unsent + SL_FSCK_BATCH, INT32_MAX - 1) : 0; /* all: what waits is not lost */
+	int most = s == SL_OK ? (int)SL_MIN(stats.unsent + SL_FSCK_BATCH, INT32_MAX - 1)
+			      : 0; /* all: what waits is not lost */
 	p->r = sl_calloc((size_t)most + 1, sizeof(*p->r));
 	if (s == SL_OK)
 		s = sl_reviews_pending_out(w->st->reviews, most, p->r, &p->n, err);
@@ -171,7 +171,8 @@ static enum sl_status check_suspect(struct sl_fsck_work *w, const char *key, str
 		return s;
 	if (w->o->repair)
 		return publish_again(w, &r, err);
-	sl_fsck_find(w, "label", key, "its review is decided (%s) and marked as published, but topic labels has no such label",
+	sl_fsck_find(w, "label", key,
+		"its review is decided (%s) and marked as published, but topic labels has no such label",
 		sl_choice_text(r.verdict.choice, text));
 	return SL_OK;
 }
@@ -196,11 +197,12 @@ static enum sl_status check_voted(struct sl_fsck_work *w, const struct sl_fsck_l
 	int n;
 	enum sl_status s = sl_reviews_get(w->st->reviews, l->key, &r, votes, &n, err);
 	if (s == SL_NOT_FOUND && !sl_keys_has(&w->forgotten, l->key))
-		sl_fsck_find(w, "review", l->key, "people gave it a label (labels/p%d/%lld), but there is no such review", l->partition,
+		sl_fsck_find(w, "review", l->key,
+			"people gave it a label (labels/p%d/%lld), but there is no such review", l->partition,
 			(long long)l->position);
 	else if (s == SL_OK && r.verdict.state != SL_REVIEW_DECIDED)
-		sl_fsck_find(w, "review", l->key, "people gave it a label (labels/p%d/%lld), but it is not decided", l->partition,
-			(long long)l->position);
+		sl_fsck_find(w, "review", l->key, "people gave it a label (labels/p%d/%lld), but it is not decided",
+			l->partition, (long long)l->position);
 	return s == SL_NOT_FOUND ? SL_OK : s;
 }
 
@@ -288,7 +290,9 @@ static enum sl_status read_votes(struct sl_fsck_work *w, struct votes *v, struct
 				v->line = sl_realloc(v->line, v->room, sizeof(*v->line));
 			}
 			struct line *l = &v->line[v->n++];
-			*l = (struct line){.seq = got[i].seq, .choice = got[i].vote.choice, .expert = got[i].vote.expert,
+			*l = (struct line){.seq = got[i].seq,
+				.choice = got[i].vote.choice,
+				.expert = got[i].vote.expert,
 				.undo = got[i].undo};
 			memcpy(l->key, got[i].key, sizeof(l->key));
 			memcpy(l->voter, got[i].vote.voter, sizeof(l->voter));
@@ -330,7 +334,8 @@ static struct sl_verdict verdict_from(const struct votes *v, const char *key, in
 static bool is_same(const struct sl_verdict *a, const struct sl_verdict *b)
 {
 	return a->state == b->state && a->votes == b->votes &&
-		(a->state != SL_REVIEW_DECIDED || (a->choice == b->choice && a->by_expert == b->by_expert && a->agree == b->agree));
+	       (a->state != SL_REVIEW_DECIDED ||
+		       (a->choice == b->choice && a->by_expert == b->by_expert && a->agree == b->agree));
 }
 
 static enum sl_status check_verdict(struct sl_fsck_work *w, const struct sl_review *r, void *arg, struct sl_err *err)
@@ -347,9 +352,11 @@ static enum sl_status check_verdict(struct sl_fsck_work *w, const struct sl_revi
 		keys_add(&v->suspect, r->key);
 	else
 		sl_fsck_find(w, "verdict", r->key, "the vote log gives %s %s by %d votes, the review says %s %s by %d",
-			sl_review_state_name(want.state), want.state == SL_REVIEW_DECIDED ? sl_choice_text(want.choice, x) : "", want.votes,
+			sl_review_state_name(want.state),
+			want.state == SL_REVIEW_DECIDED ? sl_choice_text(want.choice, x) : "", want.votes,
 			sl_review_state_name(r->verdict.state),
-			r->verdict.state == SL_REVIEW_DECIDED ? sl_choice_text(r->verdict.choice, y) : "", r->verdict.votes);
+			r->verdict.state == SL_REVIEW_DECIDED ? sl_choice_text(r->verdict.choice, y) : "",
+			r->verdict.votes);
 	return SL_OK;
 }
 

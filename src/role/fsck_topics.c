@@ -45,7 +45,8 @@ static void take_label(struct sl_fsck_work *w, const struct sl_message *m)
 
 /* Reads a topic of one partition; fn sees each batch. */
 static enum sl_status each_batch(struct sl_fsck_work *w, const char *topic, int partition, int64_t last,
-	enum sl_status (*fn)(struct sl_fsck_work *w, const struct sl_batch *b, int n, struct sl_err *err), struct sl_err *err)
+	enum sl_status (*fn)(struct sl_fsck_work *w, const struct sl_batch *b, int n, struct sl_err *err),
+	struct sl_err *err)
 {
 	int64_t at = -1;
 	for (;;) {
@@ -80,7 +81,8 @@ static enum sl_status labels_batch(struct sl_fsck_work *w, const struct sl_batch
 	return sl_fsck_crops(w, keys, position, k, SL_TOPIC_LABELS, err);
 }
 
-static enum sl_status add_again(struct sl_fsck_work *w, const struct sl_review *r, const char *where, struct sl_err *err)
+static enum sl_status add_again(
+	struct sl_fsck_work *w, const struct sl_review *r, const char *where, struct sl_err *err)
 {
 	enum sl_status s = sl_reviews_add(w->st->reviews, r, 1, NULL, err);
 	if (s == SL_OK)
@@ -111,7 +113,8 @@ static enum sl_status reviews_batch(struct sl_fsck_work *w, const struct sl_batc
 		if (s == SL_NOT_FOUND && w->o->repair)
 			s = add_again(w, &review[k], where, err);
 		else if (s == SL_NOT_FOUND)
-			sl_fsck_find(w, "review", review[k].key, "message %s was consumed, but there is no such review", where);
+			sl_fsck_find(w, "review", review[k].key, "message %s was consumed, but there is no such review",
+				where);
 		if (s != SL_OK && s != SL_NOT_FOUND)
 			return s;
 		keys[k] = review[k].key;

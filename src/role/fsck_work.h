@@ -40,15 +40,15 @@ void sl_fsck_say(struct sl_fsck_work *w, const char *what);
  * messages that speak of them. */
 /* As sl_crops_get_many(), but one crop that is damaged stops nothing: its key is set, its bytes
  * are empty, and it is named if `name`. */
-enum sl_status sl_fsck_fetch(struct sl_fsck_work *w, const char *const *keys, int n, bool name, struct sl_crop *ret,
-	struct sl_err *err);
+enum sl_status sl_fsck_fetch(
+	struct sl_fsck_work *w, const char *const *keys, int n, bool name, struct sl_crop *ret, struct sl_err *err);
 enum sl_status sl_fsck_crops(struct sl_fsck_work *w, const char *const *keys, const int64_t *position, int n,
 	const char *topic, struct sl_err *err);
 
-enum sl_status sl_fsck_topics(struct sl_fsck_work *w, struct sl_err *err);    /* fsck_topics.c */
-enum sl_status sl_fsck_segments(struct sl_fsck_work *w, struct sl_err *err);  /* fsck_data.c; labels by position */
+enum sl_status sl_fsck_topics(struct sl_fsck_work *w, struct sl_err *err); /* fsck_topics.c */
+enum sl_status sl_fsck_segments(struct sl_fsck_work *w, struct sl_err *err); /* fsck_data.c; labels by position */
 enum sl_status sl_fsck_versions(struct sl_fsck_work *w, struct sl_err *err);
 enum sl_status sl_fsck_models(struct sl_fsck_work *w, struct sl_err *err);
 enum sl_status sl_fsck_all_crops(struct sl_fsck_work *w, struct sl_err *err);
-enum sl_status sl_fsck_reviews(struct sl_fsck_work *w, struct sl_err *err);   /* fsck_reviews.c; labels by key */
+enum sl_status sl_fsck_reviews(struct sl_fsck_work *w, struct sl_err *err); /* fsck_reviews.c; labels by key */
 enum sl_status sl_fsck_verdicts(struct sl_fsck_work *w, struct sl_err *err);

@@ -117,7 +117,8 @@ static void get_events(struct sl_request *r, void *arg)
 	}
 	pthread_mutex_unlock(&h->lock);
 	if (full)
-		sl_answer_error(r, 503, "BUSY", "too many pages listen already, or the server is ending: try again later");
+		sl_answer_error(
+			r, 503, "BUSY", "too many pages listen already, or the server is ending: try again later");
 }
 
 static void get_picture(struct sl_request *r, void *arg)
@@ -136,18 +137,30 @@ static void get_picture(struct sl_request *r, void *arg)
 	if (*type)
 		sl_answer_copy(r, 200, type, sl_buf_slice(&image));
 	else
-		sl_answer_error(r, 404, "NOT_FOUND", "this frame's picture is not kept any more: only the last few are (hub.frames)");
+		sl_answer_error(r, 404, "NOT_FOUND",
+			"this frame's picture is not kept any more: only the last few are (hub.frames)");
 }
 
 void sl_hub_routes(struct sl_hub *h, struct sl_server *s)
 {
 	static const struct sl_route routes[] = {
-		{.method = "GET", .path = "/v1/events", .run = SL_RUN_LATER, .fn = get_events, .tag = "watch",
-			.summary = "What happens, as server-sent events: frame, vote, label, segment, version, bundle, job, status. What still is in "
-			   "memory comes first",
-			.response = "text/event-stream", .errors = "503"},
-		{.method = "GET", .path = "/v1/frames/{frame}/image", .run = SL_RUN_NOW, .fn = get_picture, .tag = "watch",
-			.summary = "The picture of one of the last frames, by its hash", .response = "image/jpeg, image/png"},
+		{.method = "GET",
+			.path = "/v1/events",
+			.run = SL_RUN_LATER,
+			.fn = get_events,
+			.tag = "watch",
+			.summary =
+				"What happens, as server-sent events: frame, vote, label, segment, version, bundle, job, status. What still is in "
+				"memory comes first",
+			.response = "text/event-stream",
+			.errors = "503"},
+		{.method = "GET",
+			.path = "/v1/frames/{frame}/image",
+			.run = SL_RUN_NOW,
+			.fn = get_picture,
+			.tag = "watch",
+			.summary = "The picture of one of the last frames, by its hash",
+			.response = "image/jpeg, image/png"},
 		{0}};
 	sl_server_add(s, routes, h);
 }

@@ -22,7 +22,7 @@ void sl_hub_say(struct sl_hub *h, const char *event, json_t *data);
 /* Keeps a frame's picture for /v1/frames/{id}/image; copied. */
 void sl_hub_keep_frame(struct sl_hub *h, const char *frame, const char *type, struct sl_slice image);
 void sl_hub_routes(struct sl_hub *h, struct sl_server *s); /* GET /v1/events, /v1/frames/{id}/image */
-void sl_hub_close(struct sl_hub *h);                       /* ends every listener: before the server drains */
+void sl_hub_close(struct sl_hub *h); /* ends every listener: before the server drains */
 
 /* The bundle that answers now, pinned for the caller (unref it); NULL before the first. */
 struct sl_bundle *sl_hub_bundle(struct sl_hub *h);

@@ -124,7 +124,8 @@ static enum sl_status take_batch(struct intake *in, const struct sl_batch *b, st
 		for (n = 1; i + n < b->n && b->message[i + n].partition == p; n++)
 			;
 		if (p < 0 || p >= PARTITIONS)
-			return sl_fail(err, SL_UNSUPPORTED, "topic " SL_TOPIC_REVIEWS " has more than %d partitions", PARTITIONS);
+			return sl_fail(err, SL_UNSUPPORTED, "topic " SL_TOPIC_REVIEWS " has more than %d partitions",
+				PARTITIONS);
 		if (in->at_stored[p])
 			s = take_all(in, &b->message[i], n, err);
 		else /* new to us: they come again from where the store says */
@@ -175,10 +176,14 @@ static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_
 	in->ctx = *ctx;
 	in->consumer = c;
 	sl_loop_init(&in->loop);
-	in->added = sl_counter("signloop_intake_total", "result=\"added\"", "Messages of topic reviews by what became of them");
-	in->bad = sl_counter("signloop_intake_total", "result=\"bad\"", "Messages of topic reviews by what became of them");
-	in->failed = sl_counter("signloop_intake_retries_total", NULL, "Times that a store was away or busy and intake waited");
-	in->seconds = sl_histogram("signloop_intake_seconds", NULL, "From asking for messages to their reviews being stored");
+	in->added = sl_counter(
+		"signloop_intake_total", "result=\"added\"", "Messages of topic reviews by what became of them");
+	in->bad = sl_counter(
+		"signloop_intake_total", "result=\"bad\"", "Messages of topic reviews by what became of them");
+	in->failed = sl_counter(
+		"signloop_intake_retries_total", NULL, "Times that a store was away or busy and intake waited");
+	in->seconds =
+		sl_histogram("signloop_intake_seconds", NULL, "From asking for messages to their reviews being stored");
 	int partitions = SL_MIN(sl_log_partitions(ctx->stores.log, SL_TOPIC_REVIEWS), PARTITIONS);
 	for (int p = 0; p < partitions && s == SL_OK; p++) {
 		s = go_to_stored(in, p, err);

@@ -22,7 +22,7 @@ struct sl_jobs {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	struct job *job; /* by number */
-	int n, last;     /* last: highest number that any folder has, also one that cannot be read */
+	int n, last; /* last: highest number that any folder has, also one that cannot be read */
 	bool closing;
 };
 
@@ -93,7 +93,8 @@ static enum sl_status load_one(const char *name, void *arg, struct sl_err *err)
 	struct job *job = append(j, number_of(name), v);
 	if (is_in(v, "running")) { /* one that waits goes on waiting */
 		json_object_set_new(v, "state", json_string("interrupted"));
-		json_object_set_new(v, "error", json_string("the process ended before the job; resume it, or start another"));
+		json_object_set_new(
+			v, "error", json_string("the process ended before the job; resume it, or start another"));
 		return store(j, job, err);
 	}
 	return SL_OK;
@@ -175,8 +176,8 @@ static enum sl_status check_options(json_t *options, struct sl_err *err)
 	static const struct {
 		const char *name;
 		double min, max;
-	} known[] = {{"epochs", 0.001, 10000}, {"minutes", 0.01, 100000}, {"steps", 1, 1e9}, {"seed", 0, 1e15}, {"batch", 1, 4096},
-		{"workers", 1, 64}, {"limit", 1, 1e9}};
+	} known[] = {{"epochs", 0.001, 10000}, {"minutes", 0.01, 100000}, {"steps", 1, 1e9}, {"seed", 0, 1e15},
+		{"batch", 1, 4096}, {"workers", 1, 64}, {"limit", 1, 1e9}};
 	const char *name;
 	json_t *v;
 	if (options && !json_is_object(options))
@@ -189,12 +190,14 @@ static enum sl_status check_options(json_t *options, struct sl_err *err)
 		if (i == SL_COUNT(known) && !strcmp(name, "scratch") && json_is_boolean(v))
 			continue;
 		if (i == SL_COUNT(known))
-			return sl_fail(err, SL_INVALID, "body: no option is called \"%.30s\"; known: epochs, minutes, steps, seed, batch, "
-				"workers, limit, scratch", name);
+			return sl_fail(err, SL_INVALID,
+				"body: no option is called \"%.30s\"; known: epochs, minutes, steps, seed, batch, "
+				"workers, limit, scratch",
+				name);
 		double x = json_number_value(v);
 		if (!json_is_number(v) || x < known[i].min || x > known[i].max)
-			return sl_fail(err, SL_INVALID, "body: option \"%s\" must be a number from %g to %g", name, known[i].min,
-				known[i].max);
+			return sl_fail(err, SL_INVALID, "body: option \"%s\" must be a number from %g to %g", name,
+				known[i].min, known[i].max);
 	}
 	return SL_OK;
 }
@@ -220,7 +223,8 @@ static enum sl_status make_job(json_t *request, json_t **ret, struct sl_err *err
 		s = check_options(options, err);
 	if (s != SL_OK)
 		return s;
-	json_object_set_new(job, "publish", json_boolean(json_is_true(publish) || !strcmp(text_of(job, "kind"), "publish")));
+	json_object_set_new(
+		job, "publish", json_boolean(json_is_true(publish) || !strcmp(text_of(job, "kind"), "publish")));
 	json_object_set_new(job, "force", json_boolean(json_is_true(force)));
 	json_object_set_new(job, "options", options ? json_deep_copy(options) : json_object());
 	*ret = SL_TAKE(job);
@@ -316,8 +320,7 @@ json_t *sl_jobs_list(struct sl_jobs *j)
 {
 	json_t *all = json_array();
 	pthread_mutex_lock(&j->lock);
-	for (int i = j->n; i-- > 0;)
-	{
+	for (int i = j->n; i-- > 0;) {
 		json_t *v = json_copy(j->job[i].v);
 		json_object_del(v, "evaluation"); /* long; GET of one job has it */
 		json_array_append_new(all, json_deep_copy(v));

@@ -17,7 +17,8 @@ static void make_metrics(struct sl_labeling *l)
 	l->verdicts[0] = sl_counter("signloop_verdicts_total", "source=\"votes\"", "Verdicts published");
 	l->verdicts[1] = sl_counter("signloop_verdicts_total", "source=\"expert\"", "Verdicts published");
 	l->sent = sl_counter("signloop_labels_sent_total", NULL, "Labels of people appended to the log");
-	l->failed = sl_counter("signloop_labeling_retries_total", NULL, "Times that a store was away and labels waited");
+	l->failed =
+		sl_counter("signloop_labeling_retries_total", NULL, "Times that a store was away and labels waited");
 }
 
 static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_err *err)

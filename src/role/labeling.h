@@ -9,11 +9,11 @@
 #include "role/role.h"
 
 enum {
-	SL_LABELING_PAGE = 500,       /* reviews or labels a request gets at most */
-	SL_LABELING_SEND = 200,       /* labels published in one append */
-	SL_LABELING_TURN_MS = 1000,   /* between looks at leases and outbox when nobody voted */
-	SL_LABELING_LOOK_MS = 5000,   /* between looks at the alias, where this process has no bundle */
-	SL_LABELING_SEND_MS = 5000,   /* for one append */
+	SL_LABELING_PAGE = 500, /* reviews or labels a request gets at most */
+	SL_LABELING_SEND = 200, /* labels published in one append */
+	SL_LABELING_TURN_MS = 1000, /* between looks at leases and outbox when nobody voted */
+	SL_LABELING_LOOK_MS = 5000, /* between looks at the alias, where this process has no bundle */
+	SL_LABELING_SEND_MS = 5000, /* for one append */
 };
 
 /* The sign classes now, immutable and counted. */
@@ -21,12 +21,12 @@ struct sl_classes {
 	_Atomic int refs;
 	char digest[SL_DIGEST]; /* of the bundle they are from */
 	struct sl_taxonomy *taxonomy;
-	struct sl_buf json;     /* answer of GET /v1/taxonomy */
+	struct sl_buf json; /* answer of GET /v1/taxonomy */
 };
 
 struct sl_labeling {
 	struct sl_context ctx;
-	struct sl_loop loop;        /* woken when a verdict waits to be published */
+	struct sl_loop loop; /* woken when a verdict waits to be published */
 	struct sl_classes *classes; /* under loop.lock; NULL before the first bundle */
 	int64_t looked_us;
 	struct sl_metric *counted, *conflicts, *undone, *leased, *verdicts[2], *sent, *failed;

@@ -24,12 +24,13 @@ static void print_taxonomy(struct sl_classes *c)
 	json_t *list = json_array();
 	for (int i = 0; i < t->n; i++) {
 		SL_AUTOFREE char *pictogram = sl_asprintf("/pictograms/%s/%s.svg", t->name, t->cls[i].code);
-		json_array_append_new(list, json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "index", i, "code", t->cls[i].code, "name",
-			t->cls[i].en, "name_ko", t->cls[i].ko, "en", t->cls[i].en, "ko", t->cls[i].ko, "shape", t->cls[i].shape,
-			"pictogram", pictogram));
+		json_array_append_new(
+			list, json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "index", i, "code", t->cls[i].code, "name",
+				      t->cls[i].en, "name_ko", t->cls[i].ko, "en", t->cls[i].en, "ko", t->cls[i].ko,
+				      "shape", t->cls[i].shape, "pictogram", pictogram));
 	}
-	SL_AUTOJSON json_t *o = json_pack("{s:s,s:s,s:[s,s,s],s:o}", "name", t->name, "bundle", c->digest, "choices", "not_a_sign",
-		"unreadable", "other", "classes", list);
+	SL_AUTOJSON json_t *o = json_pack("{s:s,s:s,s:[s,s,s],s:o}", "name", t->name, "bundle", c->digest, "choices",
+		"not_a_sign", "unreadable", "other", "classes", list);
 	sl_json_print(o, &c->json);
 }
 

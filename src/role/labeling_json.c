@@ -23,8 +23,9 @@ json_t *sl_review_json(const struct sl_classes *c, const struct sl_review *r)
 	char crop[SL_KEY + 24]; /* served by this role, so that its process needs no other one */
 	snprintf(crop, sizeof(crop), "/v1/reviews/%s/crop", r->key);
 	json_t *o = json_pack("{s:s,s:s,s:s,s:o,s:s,s:s,s:s,s:I,s:I,s:i}", "key", r->key, "state",
-		sl_review_state_name(r->verdict.state), "crop", crop, "candidates", sl_candidates_json(taxonomy_of(c), r->candidate, r->ncandidate), "bundle", r->bundle, "frame",
-		r->frame, "device", r->device, "time", (json_int_t)r->time_ms, "opened", (json_int_t)r->opened_ms, "cap", r->cap);
+		sl_review_state_name(r->verdict.state), "crop", crop, "candidates",
+		sl_candidates_json(taxonomy_of(c), r->candidate, r->ncandidate), "bundle", r->bundle, "frame", r->frame,
+		"device", r->device, "time", (json_int_t)r->time_ms, "opened", (json_int_t)r->opened_ms, "cap", r->cap);
 	if (r->lease_until_ms)
 		json_object_set_new(o, "lease_until", json_integer(r->lease_until_ms));
 	return o;
@@ -34,8 +35,9 @@ json_t *sl_votes_json(const struct sl_vote *v, int n)
 {
 	json_t *list = json_array();
 	for (int i = 0; i < n; i++)
-		json_array_append_new(list, json_pack("{s:s,s:s,s:o,s:b,s:I}", "voter", v[i].voter, "vote_id", v[i].id, "choice",
-			choice_json(v[i].choice), "expert", v[i].expert, "time", (json_int_t)v[i].time_ms));
+		json_array_append_new(list,
+			json_pack("{s:s,s:s,s:o,s:b,s:I}", "voter", v[i].voter, "vote_id", v[i].id, "choice",
+				choice_json(v[i].choice), "expert", v[i].expert, "time", (json_int_t)v[i].time_ms));
 	return list;
 }
 

@@ -49,7 +49,8 @@ static json_t *label_json(const struct sl_message *m)
 	return o;
 }
 
-static enum sl_status read_labels(struct sl_log *log, int partitions, int64_t *at, int want, json_t *list, struct sl_err *err)
+static enum sl_status read_labels(
+	struct sl_log *log, int partitions, int64_t *at, int want, json_t *list, struct sl_err *err)
 {
 	int left = want;
 	for (int p = 0; p < partitions && left; p++) {

@@ -28,8 +28,8 @@ static void count_sent(struct sl_labeling *l, const struct sl_classes *c, const 
 	sl_metric_add(l->sent, n);
 }
 
-static enum sl_status append_all(struct sl_labeling *l, const struct sl_classes *c, const struct sl_review *r, int n,
-	struct sl_err *err)
+static enum sl_status append_all(
+	struct sl_labeling *l, const struct sl_classes *c, const struct sl_review *r, int n, struct sl_err *err)
 {
 	struct sl_entry *entry = SL_NEW_N(struct sl_entry, n);
 	struct sl_buf *body = SL_NEW_N(struct sl_buf, n);
@@ -52,7 +52,7 @@ static enum sl_status append_all(struct sl_labeling *l, const struct sl_classes 
 static enum sl_status publish_some(struct sl_labeling *l, int *ret_n, struct sl_err *err)
 {
 	SL_AUTOFREE struct sl_review *r = SL_NEW_N(struct sl_review, SL_LABELING_SEND);
-	SL_AUTOFREE char (*keys)[SL_KEY] = sl_calloc(SL_LABELING_SEND, SL_KEY);
+	SL_AUTOFREE char(*keys)[SL_KEY] = sl_calloc(SL_LABELING_SEND, SL_KEY);
 	enum sl_status s = sl_reviews_pending_out(l->ctx.stores.reviews, SL_LABELING_SEND, r, ret_n, err);
 	if (s != SL_OK || !*ret_n)
 		return s;
@@ -96,5 +96,6 @@ void sl_labeling_work(void *arg)
 			sl_loop_pause(&l->loop);
 		}
 	if (turn(l, &err) != SL_OK)
-		sl_log(SL_WARN, "labeling", "some labels are not published yet; the next start does it", SL_S("error", err.text));
+		sl_log(SL_WARN, "labeling", "some labels are not published yet; the next start does it",
+			SL_S("error", err.text));
 }

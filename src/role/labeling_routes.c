@@ -83,7 +83,8 @@ static enum sl_status read_choice(const struct sl_classes *c, json_t *body, int 
 	}
 	if (text && sl_choice_parse(text, c->taxonomy->n, ret))
 		return SL_OK;
-	return sl_fail(err, SL_INVALID, "body: \"choice\" must be a class index of 0 to %d, not_a_sign, unreadable or other",
+	return sl_fail(err, SL_INVALID,
+		"body: \"choice\" must be a class index of 0 to %d, not_a_sign, unreadable or other",
 		c->taxonomy->n - 1);
 }
 
@@ -95,7 +96,8 @@ static enum sl_status read_vote(const struct sl_classes *c, json_t *body, struct
 	if (s == SL_OK)
 		s = sl_json_str(body, "body", "vote_id", &id, err);
 	if (s == SL_OK && !(sl_name_is_valid(voter) && sl_name_is_valid(id)))
-		s = sl_fail(err, SL_INVALID, "body: \"voter\" and \"vote_id\" must be 1 to 63 letters, digits and . _ - @");
+		s = sl_fail(
+			err, SL_INVALID, "body: \"voter\" and \"vote_id\" must be 1 to 63 letters, digits and . _ - @");
 	if (s == SL_OK && expert && !json_is_boolean(expert))
 		s = sl_fail(err, SL_INVALID, "body: \"expert\" must be true or false");
 	*ret = (struct sl_vote){.expert = json_is_true(expert)};
@@ -119,7 +121,8 @@ static void post_vote(struct sl_request *r, void *arg)
 	if (!body)
 		return;
 	struct sl_classes *c = sl_labeling_classes(l);
-	enum sl_status s = c ? read_vote(c, body, &vote, &err) : sl_fail(&err, SL_BUSY, "no bundle is live yet, so there are no classes");
+	enum sl_status s = c ? read_vote(c, body, &vote, &err)
+			     : sl_fail(&err, SL_BUSY, "no bundle is live yet, so there are no classes");
 	if (s == SL_OK)
 		s = sl_reviews_vote(l->ctx.stores.reviews, key, &vote, &verdict, &err);
 	if (s == SL_OK) {
@@ -212,7 +215,7 @@ static void get_reviews(struct sl_request *r, void *arg)
 	}
 	if (!read_number(r, "n", 1, SL_LABELING_PAGE, &want))
 		return;
-	SL_AUTOFREE char (*keys)[SL_KEY] = sl_calloc((size_t)want, SL_KEY);
+	SL_AUTOFREE char(*keys)[SL_KEY] = sl_calloc((size_t)want, SL_KEY);
 	enum sl_status s = sl_reviews_scan(l->ctx.stores.reviews, state, after ? after : "", want, keys, &n, &err);
 	json_t *list = json_array(), *one;
 	for (int i = 0; i < n && s == SL_OK; i++) {
@@ -223,7 +226,9 @@ static void get_reviews(struct sl_request *r, void *arg)
 			s = SL_OK; /* gone meanwhile */
 	}
 	if (s == SL_OK) {
-		sl_answer_json(r, 200, json_pack("{s:o,s:o}", "reviews", list, "next", n == want ? json_string(keys[n - 1]) : json_null()));
+		sl_answer_json(r, 200,
+			json_pack("{s:o,s:o}", "reviews", list, "next",
+				n == want ? json_string(keys[n - 1]) : json_null()));
 	} else {
 		json_decref(list);
 		sl_answer_fail(r, &err);
@@ -236,9 +241,10 @@ static void get_stats(struct sl_request *r, void *arg)
 	struct sl_review_stats s;
 	struct sl_err err;
 	if (sl_reviews_stats(l->ctx.stores.reviews, &s, &err) == SL_OK)
-		sl_answer_json(r, 200, json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "open", (json_int_t)s.open, "tie", (json_int_t)s.tie,
-			"decided", (json_int_t)s.decided, "votes", (json_int_t)s.votes, "leases", (json_int_t)s.leases, "unsent",
-			(json_int_t)s.unsent));
+		sl_answer_json(r, 200,
+			json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "open", (json_int_t)s.open, "tie", (json_int_t)s.tie,
+				"decided", (json_int_t)s.decided, "votes", (json_int_t)s.votes, "leases",
+				(json_int_t)s.leases, "unsent", (json_int_t)s.unsent));
 	else
 		sl_answer_fail(r, &err);
 }
@@ -252,8 +258,9 @@ static void get_voter(struct sl_request *r, void *arg)
 	if (!is_voter(r, voter))
 		return;
 	if (sl_reviews_voter(l->ctx.stores.reviews, voter, &votes, &decided, &agreed, &err) == SL_OK)
-		sl_answer_json(r, 200, json_pack("{s:s,s:I,s:I,s:I}", "voter", voter, "votes", (json_int_t)votes, "decided",
-			(json_int_t)decided, "agreed", (json_int_t)agreed));
+		sl_answer_json(r, 200,
+			json_pack("{s:s,s:I,s:I,s:I}", "voter", voter, "votes", (json_int_t)votes, "decided",
+				(json_int_t)decided, "agreed", (json_int_t)agreed));
 	else
 		sl_answer_fail(r, &err);
 }
@@ -279,26 +286,34 @@ static void get_taxonomy(struct sl_request *r, void *arg)
 #define CLASS_OR_NULL "{\"type\":[\"object\",\"null\"],\"description\":\"Class or null\"}"
 #define VERDICT_OR_NULL "{\"type\":[\"object\",\"null\"],\"description\":\"Verdict or null\"}"
 #define VERDICT \
-	NAMED("Verdict", "\"key\":" TEXT ",\"state\":" STATE ",\"votes\":" WHOLE ",\"agree\":" WHOLE ",\"choice\":" TEXT ",\"class\":" CLASS_OR_NULL \
-	       ",\"source\":{\"enum\":[\"votes\",\"expert\"]}")
+	NAMED("Verdict", \
+		"\"key\":" TEXT ",\"state\":" STATE ",\"votes\":" WHOLE ",\"agree\":" WHOLE ",\"choice\":" TEXT \
+		",\"class\":" CLASS_OR_NULL ",\"source\":{\"enum\":[\"votes\",\"expert\"]}")
 #define REVIEW_MEMBERS \
-	"\"key\":" TEXT ",\"state\":" STATE ",\"crop\":{\"type\":\"string\",\"description\":\"path of the picture\"},\"candidates\":" \
-	LIST(OBJECT("\"class\":" CLASS ",\"confidence\":" NUMBER)) ",\"bundle\":" TEXT ",\"frame\":" TEXT ",\"device\":" TEXT \
-	",\"time\":" WHOLE ",\"opened\":" WHOLE ",\"cap\":" WHOLE
+	"\"key\":" TEXT ",\"state\":" STATE \
+	",\"crop\":{\"type\":\"string\",\"description\":\"path of the picture\"},\"candidates\":" LIST( \
+		OBJECT("\"class\":" CLASS ",\"confidence\":" NUMBER)) ",\"bundle\":" TEXT ",\"frame\":" TEXT \
+								      ",\"device\":" TEXT ",\"time\":" WHOLE \
+								      ",\"opened\":" WHOLE ",\"cap\":" WHOLE
 #define LEASED NAMED("Leased", REVIEW_MEMBERS ",\"lease_until\":" WHOLE)
 #define REVIEW \
-	NAMED("Review", REVIEW_MEMBERS ",\"votes\":" LIST(OBJECT("\"voter\":" TEXT ",\"vote_id\":" TEXT ",\"choice\":" TEXT \
-							",\"expert\":{\"type\":\"boolean\"},\"time\":" WHOLE)) ",\"verdict\":" VERDICT_OR_NULL)
+	NAMED("Review", \
+		REVIEW_MEMBERS ",\"votes\":" LIST( \
+			OBJECT("\"voter\":" TEXT ",\"vote_id\":" TEXT ",\"choice\":" TEXT \
+			       ",\"expert\":{\"type\":\"boolean\"},\"time\":" WHOLE)) ",\"verdict\":" VERDICT_OR_NULL)
 #define STATS \
-	OBJECT("\"open\":" WHOLE ",\"tie\":" WHOLE ",\"decided\":" WHOLE ",\"votes\":" WHOLE ",\"leases\":" WHOLE ",\"unsent\":" WHOLE)
+	OBJECT("\"open\":" WHOLE ",\"tie\":" WHOLE ",\"decided\":" WHOLE ",\"votes\":" WHOLE ",\"leases\":" WHOLE \
+	       ",\"unsent\":" WHOLE)
 #define LABELS \
-	OBJECT("\"labels\":" LIST(NAMED("Label", "\"v\":" WHOLE ",\"key\":" TEXT ",\"class\":" CLASS_OR_NULL ",\"choice\":" TEXT \
-		",\"source\":{\"enum\":[\"model\",\"votes\",\"expert\",\"gold\"]},\"confidence\":" NUMBER ",\"bundle\":" TEXT \
-		",\"votes\":" WHOLE ",\"time\":" WHOLE ",\"partition\":" WHOLE ",\"position\":" WHOLE)) \
-		",\"next\":{\"type\":[\"integer\",\"string\"]}")
+	OBJECT("\"labels\":" LIST(NAMED("Label", \
+		"\"v\":" WHOLE ",\"key\":" TEXT ",\"class\":" CLASS_OR_NULL ",\"choice\":" TEXT \
+		",\"source\":{\"enum\":[\"model\",\"votes\",\"expert\",\"gold\"]},\"confidence\":" NUMBER \
+		",\"bundle\":" TEXT ",\"votes\":" WHOLE ",\"time\":" WHOLE ",\"partition\":" WHOLE \
+		",\"position\":" WHOLE)) ",\"next\":{\"type\":[\"integer\",\"string\"]}")
 #define TAXONOMY \
-	OBJECT("\"name\":" TEXT ",\"bundle\":" TEXT ",\"choices\":" LIST(TEXT) ",\"classes\":" LIST(OBJECT("\"index\":" WHOLE ",\"code\":" TEXT \
-		",\"name\":" TEXT ",\"name_ko\":" TEXT ",\"shape\":" TEXT ",\"pictogram\":" TEXT)))
+	OBJECT("\"name\":" TEXT ",\"bundle\":" TEXT ",\"choices\":" LIST(TEXT) ",\"classes\":" LIST( \
+		OBJECT("\"index\":" WHOLE ",\"code\":" TEXT ",\"name\":" TEXT ",\"name_ko\":" TEXT ",\"shape\":" TEXT \
+		       ",\"pictogram\":" TEXT)))
 #define VOTE \
 	"{\"type\":\"object\",\"required\":[\"voter\",\"vote_id\",\"choice\"],\"properties\":{\"voter\":{\"type\":\"string\"}," \
 	"\"vote_id\":{\"type\":\"string\",\"description\":\"made by the client; the same again gives the same answer\"}," \
@@ -306,34 +321,89 @@ static void get_taxonomy(struct sl_request *r, void *arg)
 	"\"expert\":{\"type\":\"boolean\",\"description\":\"decides at once\"}}}"
 
 const struct sl_route sl_labeling_routes[] = {
-	{.method = "GET", .path = "/v1/reviews/next", .run = SL_RUN_WORKER, .fn = get_next, .tag = "labeling",
-		.summary = "Leases reviews to a voter for reviews.lease_ms; asking again gives her live leases first. An empty list: nothing "
-			   "to vote on now",
-		.params = "voter!:string:who asks, 1 to 63 letters, digits and . _ - @\nn:integer:how many, 1 to 50; absent: 1",
+	{.method = "GET",
+		.path = "/v1/reviews/next",
+		.run = SL_RUN_WORKER,
+		.fn = get_next,
+		.tag = "labeling",
+		.summary =
+			"Leases reviews to a voter for reviews.lease_ms; asking again gives her live leases first. An empty list: nothing "
+			"to vote on now",
+		.params =
+			"voter!:string:who asks, 1 to 63 letters, digits and . _ - @\nn:integer:how many, 1 to 50; absent: 1",
 		.response = OBJECT("\"reviews\":" LIST(LEASED))},
-	{.method = "GET", .path = "/v1/reviews/stats", .run = SL_RUN_WORKER, .fn = get_stats, .tag = "labeling",
-		.summary = "Counts of reviews by state, votes, live leases, and labels not yet sent", .response = STATS},
-	{.method = "GET", .path = "/v1/reviews", .run = SL_RUN_WORKER, .fn = get_reviews, .tag = "labeling",
+	{.method = "GET",
+		.path = "/v1/reviews/stats",
+		.run = SL_RUN_WORKER,
+		.fn = get_stats,
+		.tag = "labeling",
+		.summary = "Counts of reviews by state, votes, live leases, and labels not yet sent",
+		.response = STATS},
+	{.method = "GET",
+		.path = "/v1/reviews",
+		.run = SL_RUN_WORKER,
+		.fn = get_reviews,
+		.tag = "labeling",
 		.summary = "Reviews in the order of their keys, with their votes; next is null at the end",
-		.params = "state:string:open, tie, decided or any; absent: any\nafter:string:\"next\" of the answer before\nn:integer:how many, 1 to 500; absent: 50",
+		.params =
+			"state:string:open, tie, decided or any; absent: any\nafter:string:\"next\" of the answer before\nn:integer:how many, 1 to 500; absent: 50",
 		.response = OBJECT("\"reviews\":" LIST(REVIEW) ",\"next\":{\"type\":[\"string\",\"null\"]}")},
-	{.method = "GET", .path = "/v1/reviews/{key}", .run = SL_RUN_WORKER, .fn = get_review, .tag = "labeling",
-		.summary = "One review: state, votes, verdict (null until decided)", .response = REVIEW},
-	{.method = "GET", .path = "/v1/reviews/{key}/crop", .run = SL_RUN_WORKER, .fn = get_crop, .tag = "labeling",
-		.summary = "The crop; as GET /v1/crops/{key}, but of the role labeling", .response = "image/jpeg"},
-	{.method = "POST", .path = "/v1/reviews/{key}/votes", .run = SL_RUN_WORKER, .body_max = "http.body_bytes", .fn = post_vote,
-		.tag = "labeling", .summary = "Takes a vote; 409 says why it was not counted: decided meanwhile, no place left, voted already, or this vote_id "
-				    "was used for another choice", .request = VOTE, .response = VERDICT, .errors = "409"},
-	{.method = "DELETE", .path = "/v1/reviews/{key}/votes", .run = SL_RUN_WORKER, .fn = delete_vote, .tag = "labeling",
-		.summary = "Takes a voter's vote back, as long as the review is not decided", .params = "voter!:string:whose vote",
-		.response = VERDICT, .errors = "409"},
-	{.method = "GET", .path = "/v1/voters/{voter}", .run = SL_RUN_WORKER, .fn = get_voter, .tag = "labeling",
+	{.method = "GET",
+		.path = "/v1/reviews/{key}",
+		.run = SL_RUN_WORKER,
+		.fn = get_review,
+		.tag = "labeling",
+		.summary = "One review: state, votes, verdict (null until decided)",
+		.response = REVIEW},
+	{.method = "GET",
+		.path = "/v1/reviews/{key}/crop",
+		.run = SL_RUN_WORKER,
+		.fn = get_crop,
+		.tag = "labeling",
+		.summary = "The crop; as GET /v1/crops/{key}, but of the role labeling",
+		.response = "image/jpeg"},
+	{.method = "POST",
+		.path = "/v1/reviews/{key}/votes",
+		.run = SL_RUN_WORKER,
+		.body_max = "http.body_bytes",
+		.fn = post_vote,
+		.tag = "labeling",
+		.summary =
+			"Takes a vote; 409 says why it was not counted: decided meanwhile, no place left, voted already, or this vote_id "
+			"was used for another choice",
+		.request = VOTE,
+		.response = VERDICT,
+		.errors = "409"},
+	{.method = "DELETE",
+		.path = "/v1/reviews/{key}/votes",
+		.run = SL_RUN_WORKER,
+		.fn = delete_vote,
+		.tag = "labeling",
+		.summary = "Takes a voter's vote back, as long as the review is not decided",
+		.params = "voter!:string:whose vote",
+		.response = VERDICT,
+		.errors = "409"},
+	{.method = "GET",
+		.path = "/v1/voters/{voter}",
+		.run = SL_RUN_WORKER,
+		.fn = get_voter,
+		.tag = "labeling",
 		.summary = "What a voter did: votes, of these on decided reviews, of these in agreement",
 		.response = OBJECT("\"voter\":" TEXT ",\"votes\":" WHOLE ",\"decided\":" WHOLE ",\"agreed\":" WHOLE)},
-	{.method = "GET", .path = "/v1/labels", .run = SL_RUN_WORKER, .fn = sl_labeling_get_labels, .tag = "labeling",
+	{.method = "GET",
+		.path = "/v1/labels",
+		.run = SL_RUN_WORKER,
+		.fn = sl_labeling_get_labels,
+		.tag = "labeling",
 		.summary = "Final labels in the order they were made; an empty list: no newer one yet",
-		.params = "after:string:\"next\" of the answer before; absent or -1: from the first\nn:integer:how many, 1 to 500; absent: 100",
+		.params =
+			"after:string:\"next\" of the answer before; absent or -1: from the first\nn:integer:how many, 1 to 500; absent: 100",
 		.response = LABELS},
-	{.method = "GET", .path = "/v1/taxonomy", .run = SL_RUN_WORKER, .fn = get_taxonomy, .tag = "labeling",
-		.summary = "The sign classes of the live bundle, with names and pictograms", .response = TAXONOMY},
+	{.method = "GET",
+		.path = "/v1/taxonomy",
+		.run = SL_RUN_WORKER,
+		.fn = get_taxonomy,
+		.tag = "labeling",
+		.summary = "The sign classes of the live bundle, with names and pictograms",
+		.response = TAXONOMY},
 	{0}};

@@ -26,8 +26,9 @@ static void post_dataset(struct sl_request *r, void *arg)
 	}
 	json_object_set_new(manifest, "new", json_boolean(s == SL_OK));
 	if (s == SL_OK)
-		sl_hub_say(l->ctx.hub, "version", json_pack("{s:O,s:O,s:O}", "version", json_object_get(manifest, "version"), "rows",
-			json_object_get(manifest, "rows"), "sha256", json_object_get(manifest, "sha256")));
+		sl_hub_say(l->ctx.hub, "version",
+			json_pack("{s:O,s:O,s:O}", "version", json_object_get(manifest, "version"), "rows",
+				json_object_get(manifest, "rows"), "sha256", json_object_get(manifest, "sha256")));
 	sl_answer_json(r, s == SL_OK ? 201 : 200, manifest);
 }
 
@@ -58,7 +59,8 @@ static void get_dataset(struct sl_request *r, void *arg)
 static json_t *digest_or_null(struct sl_learning *l, const char *alias)
 {
 	char digest[SL_DIGEST] = "";
-	return sl_alias_digest(l->ctx.stores.artifacts, alias, digest, NULL) == SL_OK ? json_string(digest) : json_null();
+	return sl_alias_digest(l->ctx.stores.artifacts, alias, digest, NULL) == SL_OK ? json_string(digest)
+										      : json_null();
 }
 
 static void get_models(struct sl_request *r, void *arg)
@@ -69,8 +71,9 @@ static void get_models(struct sl_request *r, void *arg)
 	if (sl_model_list(l->ctx.stores.artifacts, &all, &err) != SL_OK)
 		sl_answer_fail(r, &err);
 	else
-		sl_answer_json(r, 200, json_pack("{s:o,s:o,s:o}", "live", digest_or_null(l, SL_ALIAS_LIVE), "candidate",
-			digest_or_null(l, SL_ALIAS_CANDIDATE), "models", all));
+		sl_answer_json(r, 200,
+			json_pack("{s:o,s:o,s:o}", "live", digest_or_null(l, SL_ALIAS_LIVE), "candidate",
+				digest_or_null(l, SL_ALIAS_CANDIDATE), "models", all));
 }
 
 static void get_model(struct sl_request *r, void *arg)
@@ -222,8 +225,9 @@ static void legacy_training(struct sl_request *r, void *arg)
 
 static void legacy_training_test(struct sl_request *r, void *arg)
 {
-	start_job(r, arg, json_pack("{s:s,s:s,s:s,s:{s:i}}", "kind", "train", "dataset", "new", "note", "/model/training-test",
-		"options", "steps", 10));
+	start_job(r, arg,
+		json_pack("{s:s,s:s,s:s,s:{s:i}}", "kind", "train", "dataset", "new", "note", "/model/training-test",
+			"options", "steps", 10));
 }
 
 static void legacy_parameter(struct sl_request *r, void *arg)
@@ -262,7 +266,8 @@ static void legacy_parameter(struct sl_request *r, void *arg)
 	"{\"type\":\"object\",\"properties\":{\"by\":{\"type\":\"string\"},\"note\":{\"type\":\"string\"},\"force\":" \
 	"{\"type\":\"boolean\",\"description\":\"against the gate's word; the log says so\"},\"dataset\":{\"type\":\"string\"," \
 	"\"description\":\"version whose held-out rows judge; absent: latest\"}}}"
-#define ROLLBACK_REQUEST "{\"type\":\"object\",\"properties\":{\"by\":{\"type\":\"string\"},\"note\":{\"type\":\"string\"}}}"
+#define ROLLBACK_REQUEST \
+	"{\"type\":\"object\",\"properties\":{\"by\":{\"type\":\"string\"},\"note\":{\"type\":\"string\"}}}"
 #define SNAPSHOT_REQUEST \
 	"{\"type\":\"object\",\"properties\":{\"note\":{\"type\":\"string\"},\"force\":{\"type\":\"boolean\"}}}"
 
@@ -272,52 +277,150 @@ static void legacy_parameter(struct sl_request *r, void *arg)
 	"{\"type\":\"array\",\"items\":{\"type\":\"string\"}}}}"
 
 const struct sl_route sl_learning_routes[] = {
-	{.method = "POST", .path = "/v1/datasets", .run = SL_RUN_WORKER, .body_max = "http.body_bytes", .fn = post_dataset,
-		.tag = "datasets", .summary = "Makes a version of what was learned; 200 with \"new\": false when nothing is new, 404 when "
-		"there is no labelled crop yet", .request = SNAPSHOT_REQUEST, .response = VERSION_SCHEMA, .ok = 201, .errors = "404"},
-	{.method = "GET", .path = "/v1/datasets", .run = SL_RUN_WORKER, .fn = get_datasets, .tag = "datasets",
+	{.method = "POST",
+		.path = "/v1/datasets",
+		.run = SL_RUN_WORKER,
+		.body_max = "http.body_bytes",
+		.fn = post_dataset,
+		.tag = "datasets",
+		.summary = "Makes a version of what was learned; 200 with \"new\": false when nothing is new, 404 when "
+			   "there is no labelled crop yet",
+		.request = SNAPSHOT_REQUEST,
+		.response = VERSION_SCHEMA,
+		.ok = 201,
+		.errors = "404"},
+	{.method = "GET",
+		.path = "/v1/datasets",
+		.run = SL_RUN_WORKER,
+		.fn = get_datasets,
+		.tag = "datasets",
 		.summary = "All versions without their shards, oldest first",
-		.response = "{\"type\":\"object\",\"properties\":{\"datasets\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}}}}"},
-	{.method = "GET", .path = "/v1/datasets/{version}", .run = SL_RUN_WORKER, .fn = get_dataset, .tag = "datasets",
-		.summary = "One version's manifest; latest is a name too", .response = VERSION_SCHEMA},
-	{.method = "GET", .path = "/v1/models", .run = SL_RUN_WORKER, .fn = get_models, .tag = "models",
+		.response =
+			"{\"type\":\"object\",\"properties\":{\"datasets\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}}}}"},
+	{.method = "GET",
+		.path = "/v1/datasets/{version}",
+		.run = SL_RUN_WORKER,
+		.fn = get_dataset,
+		.tag = "datasets",
+		.summary = "One version's manifest; latest is a name too",
+		.response = VERSION_SCHEMA},
+	{.method = "GET",
+		.path = "/v1/models",
+		.run = SL_RUN_WORKER,
+		.fn = get_models,
+		.tag = "models",
 		.summary = "Stored bundles, and what live and candidate point at",
-		.response = "{\"type\":\"object\",\"properties\":{\"live\":{\"type\":[\"string\",\"null\"]},\"candidate\":{\"type\":"
-			    "[\"string\",\"null\"]},\"models\":{\"type\":\"array\",\"items\":" MODEL_SCHEMA "}}}"},
-	{.method = "GET", .path = "/v1/models/log", .run = SL_RUN_WORKER, .fn = get_log, .tag = "models",
-		.summary = "What was live when, oldest first", .params = "alias:string:live (absent: this) or candidate",
-		.response = "{\"type\":\"object\",\"properties\":{\"alias\":{\"type\":\"string\"},\"log\":{\"type\":\"array\",\"items\":" ENTRY_SCHEMA "}}}"},
-	{.method = "GET", .path = "/v1/models/{digest}", .run = SL_RUN_WORKER, .fn = get_model, .tag = "models",
+		.response =
+			"{\"type\":\"object\",\"properties\":{\"live\":{\"type\":[\"string\",\"null\"]},\"candidate\":{\"type\":"
+			"[\"string\",\"null\"]},\"models\":{\"type\":\"array\",\"items\":" MODEL_SCHEMA "}}}"},
+	{.method = "GET",
+		.path = "/v1/models/log",
+		.run = SL_RUN_WORKER,
+		.fn = get_log,
+		.tag = "models",
+		.summary = "What was live when, oldest first",
+		.params = "alias:string:live (absent: this) or candidate",
+		.response =
+			"{\"type\":\"object\",\"properties\":{\"alias\":{\"type\":\"string\"},\"log\":{\"type\":\"array\",\"items\":" ENTRY_SCHEMA
+			"}}}"},
+	{.method = "GET",
+		.path = "/v1/models/{digest}",
+		.run = SL_RUN_WORKER,
+		.fn = get_model,
+		.tag = "models",
 		.summary = "One stored bundle, with its card; the digest may be cut to its first 6 digits or more",
 		.response = MODEL_SCHEMA},
-	{.method = "POST", .path = "/v1/models/{digest}/promote", .run = SL_RUN_WORKER, .body_max = "http.body_bytes",
-		.fn = post_promote, .tag = "models", .summary = "Makes a stored bundle live if the gate agrees; 409 says why not",
-		.request = PROMOTE_REQUEST, .response = ENTRY_SCHEMA, .errors = "409"},
-	{.method = "POST", .path = "/v1/models/rollback", .run = SL_RUN_WORKER, .body_max = "http.body_bytes", .fn = post_rollback,
-		.tag = "models", .summary = "Makes live what was live before, one step further each time; 409: nothing was",
-		.request = ROLLBACK_REQUEST, .response = ENTRY_SCHEMA, .errors = "409"},
-	{.method = "POST", .path = "/v1/jobs", .run = SL_RUN_WORKER, .body_max = "http.body_bytes", .fn = post_job, .tag = "jobs",
-		.summary = "Starts a job and answers at once; follow it at its Location. train makes a candidate and asks the gate, and "
-		"with publish makes it live; evaluate asks the gate only; publish does both for a stored bundle",
-		.request = JOB_REQUEST, .response = JOB_SCHEMA, .ok = 202},
-	{.method = "GET", .path = "/v1/jobs", .run = SL_RUN_WORKER, .fn = get_jobs, .tag = "jobs",
-		.summary = "All jobs without their evaluations, newest first",
-		.response = "{\"type\":\"object\",\"properties\":{\"jobs\":{\"type\":\"array\",\"items\":" JOB_SCHEMA "}}}"},
-	{.method = "GET", .path = "/v1/jobs/{id}", .run = SL_RUN_WORKER, .fn = get_job, .tag = "jobs", .summary = "One job",
-		.response = JOB_SCHEMA},
-	{.method = "DELETE", .path = "/v1/jobs/{id}", .run = SL_RUN_WORKER, .fn = delete_job, .tag = "jobs",
-		.summary = "Stops a job that waits or runs; a running one ends soon after", .response = JOB_SCHEMA, .errors = "409"},
-	{.method = "POST", .path = "/v1/jobs/{id}/resume", .run = SL_RUN_WORKER, .body_max = "http.body_bytes", .fn = resume_job,
-		.tag = "jobs", .summary = "Queues an interrupted, failed or cancelled job again; training goes on from its checkpoint",
-		.response = JOB_SCHEMA, .ok = 202, .errors = "409"},
-	{.method = "GET|POST", .path = "/model/training", .run = SL_RUN_WORKER, .body_max = "http.body_bytes",
-		.fn = legacy_training, .tag = "original", .summary = "Starts a training of everything labelled so far",
-		.response = JOB_SCHEMA, .ok = 202},
-	{.method = "GET|POST", .path = "/model/training-test", .run = SL_RUN_WORKER, .body_max = "http.body_bytes",
-		.fn = legacy_training_test, .tag = "original", .summary = "Starts a training of ten steps", .response = JOB_SCHEMA,
+	{.method = "POST",
+		.path = "/v1/models/{digest}/promote",
+		.run = SL_RUN_WORKER,
+		.body_max = "http.body_bytes",
+		.fn = post_promote,
+		.tag = "models",
+		.summary = "Makes a stored bundle live if the gate agrees; 409 says why not",
+		.request = PROMOTE_REQUEST,
+		.response = ENTRY_SCHEMA,
+		.errors = "409"},
+	{.method = "POST",
+		.path = "/v1/models/rollback",
+		.run = SL_RUN_WORKER,
+		.body_max = "http.body_bytes",
+		.fn = post_rollback,
+		.tag = "models",
+		.summary = "Makes live what was live before, one step further each time; 409: nothing was",
+		.request = ROLLBACK_REQUEST,
+		.response = ENTRY_SCHEMA,
+		.errors = "409"},
+	{.method = "POST",
+		.path = "/v1/jobs",
+		.run = SL_RUN_WORKER,
+		.body_max = "http.body_bytes",
+		.fn = post_job,
+		.tag = "jobs",
+		.summary =
+			"Starts a job and answers at once; follow it at its Location. train makes a candidate and asks the gate, and "
+			"with publish makes it live; evaluate asks the gate only; publish does both for a stored bundle",
+		.request = JOB_REQUEST,
+		.response = JOB_SCHEMA,
 		.ok = 202},
-	{.method = "GET|POST", .path = "/model/parameter", .run = SL_RUN_WORKER, .body_max = "http.body_bytes",
-		.fn = legacy_parameter, .tag = "original", .summary = "Publishes the candidate if the gate agrees",
-		.response = JOB_SCHEMA, .ok = 202},
+	{.method = "GET",
+		.path = "/v1/jobs",
+		.run = SL_RUN_WORKER,
+		.fn = get_jobs,
+		.tag = "jobs",
+		.summary = "All jobs without their evaluations, newest first",
+		.response = "{\"type\":\"object\",\"properties\":{\"jobs\":{\"type\":\"array\",\"items\":" JOB_SCHEMA
+			    "}}}"},
+	{.method = "GET",
+		.path = "/v1/jobs/{id}",
+		.run = SL_RUN_WORKER,
+		.fn = get_job,
+		.tag = "jobs",
+		.summary = "One job",
+		.response = JOB_SCHEMA},
+	{.method = "DELETE",
+		.path = "/v1/jobs/{id}",
+		.run = SL_RUN_WORKER,
+		.fn = delete_job,
+		.tag = "jobs",
+		.summary = "Stops a job that waits or runs; a running one ends soon after",
+		.response = JOB_SCHEMA,
+		.errors = "409"},
+	{.method = "POST",
+		.path = "/v1/jobs/{id}/resume",
+		.run = SL_RUN_WORKER,
+		.body_max = "http.body_bytes",
+		.fn = resume_job,
+		.tag = "jobs",
+		.summary = "Queues an interrupted, failed or cancelled job again; training goes on from its checkpoint",
+		.response = JOB_SCHEMA,
+		.ok = 202,
+		.errors = "409"},
+	{.method = "GET|POST",
+		.path = "/model/training",
+		.run = SL_RUN_WORKER,
+		.body_max = "http.body_bytes",
+		.fn = legacy_training,
+		.tag = "original",
+		.summary = "Starts a training of everything labelled so far",
+		.response = JOB_SCHEMA,
+		.ok = 202},
+	{.method = "GET|POST",
+		.path = "/model/training-test",
+		.run = SL_RUN_WORKER,
+		.body_max = "http.body_bytes",
+		.fn = legacy_training_test,
+		.tag = "original",
+		.summary = "Starts a training of ten steps",
+		.response = JOB_SCHEMA,
+		.ok = 202},
+	{.method = "GET|POST",
+		.path = "/model/parameter",
+		.run = SL_RUN_WORKER,
+		.body_max = "http.body_bytes",
+		.fn = legacy_parameter,
+		.tag = "original",
+		.summary = "Publishes the candidate if the gate agrees",
+		.response = JOB_SCHEMA,
+		.ok = 202},
 	{.method = NULL},
 };

@@ -56,8 +56,8 @@ static enum sl_status write_row(const struct sl_version_row *row, void *arg, str
 	return s == SL_OK && r->tar.len > TAR_PIECE ? write_piece(r, err) : s;
 }
 
-static enum sl_status write_rows(struct sl_learning *l, json_t *manifest, const char *path, struct rows *r,
-	struct sl_err *err)
+static enum sl_status write_rows(
+	struct sl_learning *l, json_t *manifest, const char *path, struct rows *r, struct sl_err *err)
 {
 	r->out = fopen(path, "wb");
 	if (!r->out)
@@ -74,7 +74,8 @@ static enum sl_status write_rows(struct sl_learning *l, json_t *manifest, const 
 	for (int i = 0; i < SL_CLASSES_MAX; i++)
 		classes += r->seen[i];
 	if (s == SL_OK && classes < 2)
-		s = sl_fail(err, SL_INVALID, "%s has %d rows of %d classes to train on; at least two classes are needed",
+		s = sl_fail(err, SL_INVALID,
+			"%s has %d rows of %d classes to train on; at least two classes are needed",
 			json_string_value(json_object_get(manifest, "version")), r->n, classes);
 	return s;
 }
@@ -143,7 +144,8 @@ static void add(struct args *a, const char *name, char *value /* taken */)
 
 static char *number_text(json_t *v)
 {
-	return json_is_integer(v) ? sl_asprintf("%lld", (long long)json_integer_value(v)) : sl_asprintf("%g", json_number_value(v));
+	return json_is_integer(v) ? sl_asprintf("%lld", (long long)json_integer_value(v))
+				  : sl_asprintf("%g", json_number_value(v));
 }
 
 static void make_args(struct sl_learning *l, const char *id, json_t *options, struct args *a)
@@ -168,7 +170,8 @@ static void make_args(struct sl_learning *l, const char *id, json_t *options, st
 	}
 	if (!json_object_get(options, "workers"))
 		add(a, "--workers", sl_asprintf("%lld", (long long)sl_config_int(l->ctx.cfg, "learning.workers")));
-	if (!json_object_get(options, "epochs") && !json_object_get(options, "steps") && !json_object_get(options, "minutes"))
+	if (!json_object_get(options, "epochs") && !json_object_get(options, "steps") &&
+		!json_object_get(options, "minutes"))
 		add(a, "--epochs", sl_asprintf("%g", EPOCHS));
 	if (sl_fs_is_file(checkpoint))
 		add(a, "--resume", NULL);
@@ -190,8 +193,8 @@ static _Noreturn void become_child(const struct args *a, const char *self, int o
 	_exit(127);
 }
 
-static enum sl_status spawn(struct sl_learning *l, const struct args *a, const char *log_path, pid_t *ret_pid, int *ret_fd,
-	struct sl_err *err)
+static enum sl_status spawn(struct sl_learning *l, const struct args *a, const char *log_path, pid_t *ret_pid,
+	int *ret_fd, struct sl_err *err)
 {
 	SL_AUTOFREE char *self = sl_fs_self();
 	int fd[2];
@@ -270,11 +273,13 @@ static enum sl_status say_why(const char *log_path, int status, struct sl_err *e
 		line = at ? at + 1 : (char *)log.ptr;
 	}
 	if (WIFSIGNALED(status))
-		return sl_fail(err, SL_IO, "training was ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+		return sl_fail(err, SL_IO, "training was ended by signal %d (%s)", WTERMSIG(status),
+			strsignal(WTERMSIG(status)));
 	return sl_fail(err, SL_REFUSED, "training ended with status %d: %.150s", WEXITSTATUS(status), line);
 }
 
-enum sl_status sl_learning_train(struct sl_learning *l, const char *id, json_t *job, json_t *manifest, struct sl_err *err)
+enum sl_status sl_learning_train(
+	struct sl_learning *l, const char *id, json_t *job, json_t *manifest, struct sl_err *err)
 {
 	SL_AUTO(args_done) struct args a = {.n = 0};
 	SL_AUTOFREE char *tar = sl_jobs_path(l->jobs, id, "rows.tar");
@@ -293,7 +298,9 @@ enum sl_status sl_learning_train(struct sl_learning *l, const char *id, json_t *
 	if (s != SL_OK)
 		return s;
 	sl_learning_say(l, id,
-		json_pack("{s:s,s:{s:i,s:i}}", "stage", "train", "rows", "train", rows.n, "of_unknown_class", rows.unknown), true);
+		json_pack("{s:s,s:{s:i,s:i}}", "stage", "train", "rows", "train", rows.n, "of_unknown_class",
+			rows.unknown),
+		true);
 	make_args(l, id, json_object_get(job, "options"), &a);
 	s = spawn(l, &a, log, &pid, &fd, err);
 	if (s != SL_OK)

@@ -29,10 +29,13 @@ static enum sl_status take_part(const struct sl_part *p, struct upload *u, struc
 		memcpy(text, p->body.ptr, p->body.len);
 		u->temperature = strtod(text, &end);
 		if (end == text || *end || !(u->temperature > 0 && u->temperature <= 100))
-			return sl_fail(err, SL_INVALID, "body: part \"temperature\" must be a number above 0, at most 100");
+			return sl_fail(
+				err, SL_INVALID, "body: part \"temperature\" must be a number above 0, at most 100");
 	} else {
-		return sl_fail(err, SL_INVALID, "body: part \"%.30s\" is none of bundle, detector, classifier, name (up to 63 bytes), "
-			"temperature", p->name);
+		return sl_fail(err, SL_INVALID,
+			"body: part \"%.30s\" is none of bundle, detector, classifier, name (up to 63 bytes), "
+			"temperature",
+			p->name);
 	}
 	return SL_OK;
 }
@@ -50,7 +53,8 @@ static enum sl_status read_parts(struct sl_request *r, struct upload *u, struct 
 	for (int i = 0; i < n && s == SL_OK; i++)
 		s = take_part(&part[i], u, err);
 	if (s == SL_OK && u->bundle.len && (u->detector.len || u->classifier.len))
-		s = sl_fail(err, SL_INVALID, "body: a bundle is whole; detector and classifier are for the live bundle");
+		s = sl_fail(
+			err, SL_INVALID, "body: a bundle is whole; detector and classifier are for the live bundle");
 	if (s == SL_OK && !u->bundle.len && !u->detector.len && !u->classifier.len)
 		s = sl_fail(err, SL_INVALID, "body: a part bundle, detector or classifier is wanted");
 	return s;
@@ -66,8 +70,12 @@ static enum sl_status wrap(struct sl_learning *l, const struct upload *u, struct
 	if (s != SL_OK)
 		return s;
 	sl_time_text(sl_now_ms(), created);
-	struct sl_wrap w = {.base = sl_buf_slice(&base), .detector = u->detector, .classifier = u->classifier,
-		.temperature = u->temperature, .name = *u->name ? u->name : "imported", .created = created};
+	struct sl_wrap w = {.base = sl_buf_slice(&base),
+		.detector = u->detector,
+		.classifier = u->classifier,
+		.temperature = u->temperature,
+		.name = *u->name ? u->name : "imported",
+		.created = created};
 	return sl_model_wrap(&w, ret, err);
 }
 
@@ -92,11 +100,17 @@ static void post_model(struct sl_request *r, void *arg)
 }
 
 const struct sl_route sl_learning_upload_routes[] = {
-	{.method = "POST", .path = "/v1/models", .run = SL_RUN_WORKER, .body_max = "http.bundle_bytes", .fn = post_model,
+	{.method = "POST",
+		.path = "/v1/models",
+		.run = SL_RUN_WORKER,
+		.body_max = "http.bundle_bytes",
+		.fn = post_model,
 		.tag = "models",
-		.summary = "Stores a bundle, or a detector or classifier (ONNX, as form parts) put into the live bundle; publishes nothing",
+		.summary =
+			"Stores a bundle, or a detector or classifier (ONNX, as form parts) put into the live bundle; publishes nothing",
 		.request = "application/octet-stream, multipart/form-data",
-		.response = "{\"title\":\"Stored model\",\"type\":\"object\",\"required\":[\"digest\"],\"properties\":{\"digest\":"
-			    "{\"type\":\"string\"},\"bytes\":{\"type\":\"integer\"}}}"},
+		.response =
+			"{\"title\":\"Stored model\",\"type\":\"object\",\"required\":[\"digest\"],\"properties\":{\"digest\":"
+			"{\"type\":\"string\"},\"bytes\":{\"type\":\"integer\"}}}"},
 	{.method = NULL},
 };

@@ -59,7 +59,8 @@ static double temperature_of(json_t *info, json_t *base)
 	double was = json_number_value(json_object_get(json_object_get(base, "classifier"), "temperature"));
 	double is = json_number_value(json_object_get(info, "temperature"));
 	json_t *v = json_object_get(info, "validation");
-	int64_t n = json_integer_value(json_object_get(v, "n")), right = json_integer_value(json_object_get(v, "right"));
+	int64_t n = json_integer_value(json_object_get(v, "n")),
+		right = json_integer_value(json_object_get(v, "right"));
 	return n >= CALIBRATION_ROWS && n - right >= CALIBRATION_WRONG ? is : was;
 }
 
@@ -71,8 +72,8 @@ static json_t *short_validation(json_t *info)
 	return v ? v : json_null();
 }
 
-static enum sl_status wrap(struct sl_learning *l, const char *id, const char *version, char ret_digest[SL_DIGEST],
-	struct sl_err *err)
+static enum sl_status wrap(
+	struct sl_learning *l, const char *id, const char *version, char ret_digest[SL_DIGEST], struct sl_err *err)
 {
 	SL_AUTO(sl_buf_done) struct sl_buf base = {0};
 	SL_AUTO(sl_buf_done) struct sl_buf onnx = {0};
@@ -99,28 +100,33 @@ static enum sl_status wrap(struct sl_learning *l, const char *id, const char *ve
 	double temperature = temperature_of(info, p.info);
 	json_decref(p.info);
 	sl_time_text(sl_now_ms(), created);
-	struct sl_wrap w = {.base = sl_buf_slice(&base), .classifier = sl_buf_slice(&onnx), .name = name, .created = created,
+	struct sl_wrap w = {.base = sl_buf_slice(&base),
+		.classifier = sl_buf_slice(&onnx),
+		.name = name,
+		.created = created,
 		.temperature = temperature};
 	s = sl_model_wrap(&w, &out, err);
 	if (s == SL_OK)
 		s = sl_model_put(l->ctx.stores.artifacts, sl_buf_slice(&out), ret_digest, err);
 	if (s == SL_OK)
-		sl_learning_say(l, id, json_pack("{s:s,s:o}", "bundle", ret_digest, "validation", short_validation(info)), true);
+		sl_learning_say(l, id,
+			json_pack("{s:s,s:o}", "bundle", ret_digest, "validation", short_validation(info)), true);
 	return s;
 }
 
 static enum sl_status set_candidate(struct sl_learning *l, json_t *job, const char *digest, struct sl_err *err)
 {
 	struct sl_alias_entry e;
-	struct sl_publish p = {.alias = SL_ALIAS_CANDIDATE, .digest = digest, .by = text_of(job, "by"), .note = text_of(job, "note")};
+	struct sl_publish p = {
+		.alias = SL_ALIAS_CANDIDATE, .digest = digest, .by = text_of(job, "by"), .note = text_of(job, "note")};
 	enum sl_status s = sl_model_publish(&l->ctx.stores, l->ctx.cfg, &p, &e, NULL, err);
 	return s == SL_EXISTS ? SL_OK : s;
 }
 
 /* The gate's word, and the roll-out where the job asks for it. A gate that refuses is an
  * answer, not a failure of the job. */
-static enum sl_status judge(struct sl_learning *l, const char *id, json_t *job, const char *digest, const char *version,
-	struct sl_err *err)
+static enum sl_status judge(
+	struct sl_learning *l, const char *id, json_t *job, const char *digest, const char *version, struct sl_err *err)
 {
 	struct sl_alias_entry e;
 	struct sl_err why = {0};
@@ -129,7 +135,10 @@ static enum sl_status judge(struct sl_learning *l, const char *id, json_t *job, 
 	enum sl_status s;
 	sl_learning_say(l, id, json_pack("{s:s}", "stage", "compare"), false);
 	if (publish) {
-		struct sl_publish p = {.digest = digest, .by = text_of(job, "by"), .note = text_of(job, "note"), .version = version,
+		struct sl_publish p = {.digest = digest,
+			.by = text_of(job, "by"),
+			.note = text_of(job, "note"),
+			.version = version,
 			.force = json_is_true(json_object_get(job, "force"))};
 		s = sl_model_publish(&l->ctx.stores, l->ctx.cfg, &p, &e, &evaluation, &why);
 		passed = s == SL_OK;
@@ -138,8 +147,8 @@ static enum sl_status judge(struct sl_learning *l, const char *id, json_t *job, 
 	}
 	bool answer = s == SL_OK || s == SL_REFUSED || (publish && s == SL_EXISTS);
 	const char *word = text_of(json_object_get(evaluation, "gate"), "text");
-	json_t *m = json_pack("{s:b,s:b,s:s}", "passed", (int)passed, "published", (int)(publish && s == SL_OK), "verdict",
-		s == SL_OK ? word : why.text);
+	json_t *m = json_pack("{s:b,s:b,s:s}", "passed", (int)passed, "published", (int)(publish && s == SL_OK),
+		"verdict", s == SL_OK ? word : why.text);
 	json_object_set_new(m, "evaluation", evaluation ? evaluation : json_null());
 	sl_learning_say(l, id, m, true);
 	if (!answer && err)

@@ -20,7 +20,8 @@ struct sl_learning {
 enum sl_status sl_learning_do(struct sl_learning *l, const char *id, json_t *job, struct sl_err *err);
 /* The training itself: rows of the version to a file, a child process of this binary, its
  * progress. Leaves classifier.onnx and classifier.onnx.json in the job's folder. */
-enum sl_status sl_learning_train(struct sl_learning *l, const char *id, json_t *job, json_t *manifest, struct sl_err *err);
+enum sl_status sl_learning_train(
+	struct sl_learning *l, const char *id, json_t *job, json_t *manifest, struct sl_err *err);
 void sl_learning_say(struct sl_learning *l, const char *id, json_t *members, bool durable); /* and tells the hub */
 
 extern const struct sl_route sl_learning_routes[], sl_learning_upload_routes[];

@@ -43,7 +43,8 @@ const struct sl_route sl_frames_legacy_routes[] = {
 		.body_max = "http.frame_bytes",
 		.fn = labeling,
 		.tag = "original",
-		.summary = "As POST /v1/frames, with the answer of the system that signloop re-makes; label is the Korean class name",
+		.summary =
+			"As POST /v1/frames, with the answer of the system that signloop re-makes; label is the Korean class name",
 		.request = IMAGE,
 		.errors = "422",
 		.response =

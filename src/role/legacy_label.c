@@ -46,7 +46,8 @@ static bool find_voter(struct sl_request *r, const char *given, char voter[SL_VO
 	char id[33];
 	if (given && *given) {
 		if (!sl_name_is_valid(given)) {
-			sl_answer_error(r, 400, sl_status_name(SL_INVALID), "voter must be a name of 1 to 63 letters, digits and . _ - @");
+			sl_answer_error(r, 400, sl_status_name(SL_INVALID),
+				"voter must be a name of 1 to 63 letters, digits and . _ - @");
 			return false;
 		}
 		memcpy(voter, given, strlen(given) + 1);
@@ -113,7 +114,8 @@ static void add_form(struct sl_buf *b, const struct sl_classes *c, const struct 
 {
 	sl_buf_puts(b, "<img alt=\"표지판 / sign\" width=\"256\" height=\"256\" src=\"data:image/jpeg;base64,");
 	sl_base64_encode(jpeg, b);
-	sl_buf_puts(b, "\">\n<form method=\"post\" action=\"/labeling/image\">\n<input type=\"hidden\" name=\"image_id\" value=\"");
+	sl_buf_puts(b,
+		"\">\n<form method=\"post\" action=\"/labeling/image\">\n<input type=\"hidden\" name=\"image_id\" value=\"");
 	add_escaped(b, v->key);
 	sl_buf_puts(b, "\">\n<fieldset><legend>후보 / candidates</legend>\n");
 	for (int i = 0; i < v->ncandidate; i++)
@@ -131,15 +133,16 @@ static void add_form(struct sl_buf *b, const struct sl_classes *c, const struct 
 
 static void add_head(struct sl_buf *b)
 {
-	sl_buf_puts(b, "<!doctype html>\n<html lang=\"ko\"><head><meta charset=\"utf-8\"><title>signloop labeling</title>\n"
+	sl_buf_puts(b,
+		"<!doctype html>\n<html lang=\"ko\"><head><meta charset=\"utf-8\"><title>signloop labeling</title>\n"
 		"<meta name=\"viewport\" content=\"width=device-width\">\n<style>body{font:16px system-ui;max-width:60rem;margin:1rem auto;"
 		"padding:0 1rem}img{image-rendering:pixelated}fieldset{display:grid;grid-template-columns:repeat(auto-fill,minmax(17rem,1fr));"
 		"margin:1rem 0}small{color:#666}button{font:inherit;padding:.5rem 2rem}</style></head><body>\n<h1>표지판 라벨링</h1>\n");
 }
 
 /* The review that is asked for, or the voter's next. NOT_FOUND: there is none. */
-static enum sl_status find_review(struct sl_labeling *l, const char *key, const char *voter, struct sl_review *ret,
-	struct sl_err *err)
+static enum sl_status find_review(
+	struct sl_labeling *l, const char *key, const char *voter, struct sl_review *ret, struct sl_err *err)
 {
 	struct sl_vote vote[SL_VOTES_MAX];
 	int n = 1;
@@ -164,7 +167,8 @@ static void get_image(struct sl_request *r, void *arg)
 	SL_AUTO(sl_buf_done) struct sl_buf b = {0};
 	struct sl_classes *c = sl_labeling_classes(l);
 	add_head(&b);
-	enum sl_status s = c ? find_review(l, key, voter, &review, &err) : sl_fail(&err, SL_BUSY, "no bundle is live yet");
+	enum sl_status s =
+		c ? find_review(l, key, voter, &review, &err) : sl_fail(&err, SL_BUSY, "no bundle is live yet");
 	bool none = s == SL_NOT_FOUND && !key;
 	if (s == SL_OK)
 		s = sl_crops_get(l->ctx.stores.crops, review.key, &crop, &err);
@@ -187,8 +191,8 @@ static void get_image(struct sl_request *r, void *arg)
 /* ---- votes ---- */
 
 /* label: index, code, name or word. Answers when it fails. */
-static bool take_vote(struct sl_request *r, struct sl_labeling *l, const char *key, const char *voter, const char *label,
-	struct sl_verdict *ret)
+static bool take_vote(struct sl_request *r, struct sl_labeling *l, const char *key, const char *voter,
+	const char *label, struct sl_verdict *ret)
 {
 	struct sl_vote vote = {.id = VOTE_ID};
 	struct sl_err err;
@@ -233,14 +237,16 @@ static void post_image(struct sl_request *r, void *arg)
 		sl_answer_fail(r, &err);
 		return;
 	}
-	SL_AUTOFREE char *label = field(p, n, "label_radio"), *key = field(p, n, "image_id"), *who = field(p, n, "voter");
+	SL_AUTOFREE char *label = field(p, n, "label_radio"), *key = field(p, n, "image_id"),
+			 *who = field(p, n, "voter");
 	if (!find_voter(r, who ? who : sl_request_query(r, "voter"), voter))
 		return;
 	if (!key && read_cookie(r, IMAGE_COOKIE, shown, sizeof(shown)))
 		key = sl_strdup(shown);
 	if (!take_vote(r, arg, key, voter, label, &verdict))
 		return;
-	SL_AUTOFREE char *next = who && *who ? sl_asprintf("/labeling/image?voter=%s", voter) : sl_strdup("/labeling/image");
+	SL_AUTOFREE char *next =
+		who && *who ? sl_asprintf("/labeling/image?voter=%s", voter) : sl_strdup("/labeling/image");
 	sl_answer_header(r, "Location", next); /* the next crop at once; reloading it votes no second time */
 	sl_answer_copy(r, 303, "text/plain", sl_slice_str("voted\n"));
 }
@@ -269,21 +275,44 @@ static void post_test(struct sl_request *r, void *arg)
 		return;
 	}
 	if (find_voter(r, who, voter) && take_vote(r, arg, key, voter, label, &verdict))
-		sl_answer_json(r, 200, json_pack("{s:s,s:s,s:s,s:i}", "result", "GOOD", "image_id", key, "state",
-			sl_review_state_name(verdict.state), "votes", verdict.votes));
+		sl_answer_json(r, 200,
+			json_pack("{s:s,s:s,s:s,s:i}", "result", "GOOD", "image_id", key, "state",
+				sl_review_state_name(verdict.state), "votes", verdict.votes));
 }
 
 const struct sl_route sl_labeling_legacy_routes[] = {
-	{.method = "GET", .path = "/labeling/image", .run = SL_RUN_WORKER, .fn = get_image, .tag = "original",
-		.summary = "A page with one crop and a form", .params = "image_id:string:a crop key; absent: the voter's next\n"
-		"voter:string:who votes; absent: the cookie's", .response = "text/html", .errors = "404"},
-	{.method = "POST", .path = "/labeling/image", .run = SL_RUN_WORKER, .body_max = "http.body_bytes", .fn = post_image,
-		.tag = "original", .summary = "Takes the form: label_radio, image_id, voter; 303 to the next crop",
-		.request = "application/x-www-form-urlencoded, multipart/form-data", .ok = 303, .errors = "404 409 415"},
-	{.method = "POST", .path = "/labeling/test", .run = SL_RUN_WORKER, .body_max = "http.body_bytes", .fn = post_test,
-		.tag = "original", .summary = "Takes a vote; selected_label is a class's index, code or name, or not_a_sign and so on",
-		.request = "{\"type\":\"object\",\"required\":[\"image_id\",\"selected_label\"],\"properties\":{\"image_id\":{\"type\":"
-		"\"string\"},\"selected_label\":{\"type\":[\"string\",\"integer\"]},\"voter\":{\"type\":\"string\"}}}",
-		.response = "{\"type\":\"object\",\"properties\":{\"result\":{\"type\":\"string\"},\"image_id\":{\"type\":\"string\"},"
-		"\"state\":{\"enum\":[\"open\",\"tie\",\"decided\"]},\"votes\":{\"type\":\"integer\"}}}", .errors = "404 409"},
+	{.method = "GET",
+		.path = "/labeling/image",
+		.run = SL_RUN_WORKER,
+		.fn = get_image,
+		.tag = "original",
+		.summary = "A page with one crop and a form",
+		.params = "image_id:string:a crop key; absent: the voter's next\n"
+			  "voter:string:who votes; absent: the cookie's",
+		.response = "text/html",
+		.errors = "404"},
+	{.method = "POST",
+		.path = "/labeling/image",
+		.run = SL_RUN_WORKER,
+		.body_max = "http.body_bytes",
+		.fn = post_image,
+		.tag = "original",
+		.summary = "Takes the form: label_radio, image_id, voter; 303 to the next crop",
+		.request = "application/x-www-form-urlencoded, multipart/form-data",
+		.ok = 303,
+		.errors = "404 409 415"},
+	{.method = "POST",
+		.path = "/labeling/test",
+		.run = SL_RUN_WORKER,
+		.body_max = "http.body_bytes",
+		.fn = post_test,
+		.tag = "original",
+		.summary = "Takes a vote; selected_label is a class's index, code or name, or not_a_sign and so on",
+		.request =
+			"{\"type\":\"object\",\"required\":[\"image_id\",\"selected_label\"],\"properties\":{\"image_id\":{\"type\":"
+			"\"string\"},\"selected_label\":{\"type\":[\"string\",\"integer\"]},\"voter\":{\"type\":\"string\"}}}",
+		.response =
+			"{\"type\":\"object\",\"properties\":{\"result\":{\"type\":\"string\"},\"image_id\":{\"type\":\"string\"},"
+			"\"state\":{\"enum\":[\"open\",\"tie\",\"decided\"]},\"votes\":{\"type\":\"integer\"}}}",
+		.errors = "404 409"},
 	{0}};

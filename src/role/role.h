@@ -16,7 +16,7 @@
 
 struct sl_context {
 	const struct sl_config *cfg;
-	const char *data_dir;    /* this process's folder: caches, jobs, lock */
+	const char *data_dir; /* this process's folder: caches, jobs, lock */
 	struct sl_stores stores;
 	struct sl_server *server;
 	struct sl_hub *hub;

@@ -29,9 +29,9 @@ struct rollout {
 	struct sl_consumer *consumer;
 	char *cache;
 	struct sl_loop loop;
-	char why[128];          /* under loop.lock: why there is no bundle */
+	char why[128]; /* under loop.lock: why there is no bundle */
 	char digest[SL_DIGEST]; /* in service here; "" before the first */
-	char bad[SL_DIGEST];    /* one that failed for good: not tried again until the alias moves */
+	char bad[SL_DIGEST]; /* one that failed for good: not tried again until the alias moves */
 	int64_t looked_us;
 	struct sl_metric *swaps, *failures, *load_time;
 };
@@ -88,10 +88,11 @@ static enum sl_status load(struct rollout *r, const char *digest, struct sl_err 
 		return s;
 	}
 	int64_t us = sl_mono_us() - from;
-	sl_hub_say(r->ctx.hub, "bundle", json_pack("{s:s,s:s,s:s,s:I}", "digest", digest, "name", b->name, "before", r->digest,
-		"ms", (json_int_t)(us / 1000)));
-	sl_log(SL_INFO, "rollout", "bundle in service", SL_S("bundle", digest), SL_S("name", b->name), SL_S("before", r->digest),
-		SL_I("ms", us / 1000));
+	sl_hub_say(r->ctx.hub, "bundle",
+		json_pack("{s:s,s:s,s:s,s:I}", "digest", digest, "name", b->name, "before", r->digest, "ms",
+			(json_int_t)(us / 1000)));
+	sl_log(SL_INFO, "rollout", "bundle in service", SL_S("bundle", digest), SL_S("name", b->name),
+		SL_S("before", r->digest), SL_I("ms", us / 1000));
 	sl_hub_swap_bundle(r->ctx.hub, b);
 	sl_metric_add(r->swaps, 1);
 	sl_metric_time(r->load_time, us);
@@ -145,13 +146,15 @@ static void publish_first(struct rollout *r)
 	enum sl_status s = sl_fs_read(path, &file, &err);
 	if (s == SL_OK)
 		s = sl_model_put(r->ctx.stores.artifacts, sl_buf_slice(&file), digest, &err);
-	struct sl_publish p = {.digest = digest, .by = "signloop", .note = "the bundle that ships: the registry was empty"};
+	struct sl_publish p = {
+		.digest = digest, .by = "signloop", .note = "the bundle that ships: the registry was empty"};
 	if (s == SL_OK)
 		s = sl_model_publish(&r->ctx.stores, r->ctx.cfg, &p, &e, NULL, &err);
 	if (s == SL_OK)
 		sl_log(SL_INFO, "rollout", "published the bundle that ships", SL_S("bundle", digest));
 	else if (s != SL_CONFLICT && s != SL_EXISTS) /* another process was first */
-		sl_log(SL_ERROR, "rollout", "cannot publish the bundle that ships", SL_S("file", path), SL_S("error", err.text));
+		sl_log(SL_ERROR, "rollout", "cannot publish the bundle that ships", SL_S("file", path),
+			SL_S("error", err.text));
 }
 
 /* ---- the thread ---- */
@@ -166,7 +169,8 @@ static void work(void *arg)
 		int64_t until = SL_MIN(sl_deadline_ms(TURN_MS), r->looked_us + check_us);
 		enum sl_status s = sl_consumer_poll(r->consumer, MESSAGES, until, &b, &err);
 		if (s != SL_OK) {
-			sl_log(SL_WARN, "rollout", "cannot follow topic models; the timer goes on", SL_S("error", err.text));
+			sl_log(SL_WARN, "rollout", "cannot follow topic models; the timer goes on",
+				SL_S("error", err.text));
 			sl_loop_pause(&r->loop);
 		} else {
 			sl_loop_is_well(&r->loop);
@@ -218,7 +222,8 @@ static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_
 	r->pipeline = sl_pipeline_new();
 	sl_loop_init(&r->loop);
 	r->swaps = sl_counter("signloop_rollout_swaps_total", NULL, "Bundles brought into service here.");
-	r->failures = sl_counter("signloop_rollout_failures_total", NULL, "Bundles that could not be brought into service.");
+	r->failures =
+		sl_counter("signloop_rollout_failures_total", NULL, "Bundles that could not be brought into service.");
 	r->load_time = sl_histogram("signloop_rollout_seconds", NULL, "Fetching, opening and self-testing a bundle.");
 	enum sl_status s = sl_fs_mkdirs(r->cache, err);
 	if (s == SL_OK)

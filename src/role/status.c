@@ -113,7 +113,8 @@ static struct busiest find_busiest(const struct sample *a, const struct sample *
 		double busy = used / wall / threads_of(pools[p]);
 		if (at >= 0 && busy > best.busy) {
 			double n = b->stage_n[at] - a->stage_n[at];
-			best = (struct busiest){stages[at].name, busy, most / used, n > 0 ? most / n * 1000 : 0, pools[p]};
+			best = (struct busiest){
+				stages[at].name, busy, most / used, n > 0 ? most / n * 1000 : 0, pools[p]};
 		}
 	}
 	return best;
@@ -122,15 +123,18 @@ static struct busiest find_busiest(const struct sample *a, const struct sample *
 static json_t *bottleneck_json(const struct busiest *b)
 {
 	if (!b->stage)
-		return json_pack("{s:n,s:s,s:s}", "stage", "why_en", "No frames are coming in.", "why_ko", "들어오는 프레임이 없습니다.");
+		return json_pack("{s:n,s:s,s:s}", "stage", "why_en", "No frames are coming in.", "why_ko",
+			"들어오는 프레임이 없습니다.");
 	int busy = (int)(SL_MIN(b->busy, 1) * 100 + 0.5), share = (int)(b->share * 100 + 0.5);
 	bool full = b->busy >= 0.8;
-	SL_AUTOFREE char *en = sl_asprintf("%s: the %s threads are %d %% busy, %d %% of that with %s (%.1f ms a frame).%s",
-		full ? "At its limit" : "There is room", b->pool, busy, share, b->stage, b->ms,
-		full ? " More threads or a second process would help." : "");
-	SL_AUTOFREE char *ko = sl_asprintf("%s: %s 스레드 사용률 %d %%, 그중 %d %%가 %s 단계입니다(프레임당 %.1f ms).%s",
-		full ? "한계에 이름" : "여유 있음", b->pool, busy, share, b->stage, b->ms,
-		full ? " 스레드나 프로세스를 늘리면 나아집니다." : "");
+	SL_AUTOFREE char *en =
+		sl_asprintf("%s: the %s threads are %d %% busy, %d %% of that with %s (%.1f ms a frame).%s",
+			full ? "At its limit" : "There is room", b->pool, busy, share, b->stage, b->ms,
+			full ? " More threads or a second process would help." : "");
+	SL_AUTOFREE char *ko =
+		sl_asprintf("%s: %s 스레드 사용률 %d %%, 그중 %d %%가 %s 단계입니다(프레임당 %.1f ms).%s",
+			full ? "한계에 이름" : "여유 있음", b->pool, busy, share, b->stage, b->ms,
+			full ? " 스레드나 프로세스를 늘리면 나아집니다." : "");
 	return json_pack("{s:s,s:f,s:s,s:s}", "stage", b->stage, "busy", b->busy, "why_en", en, "why_ko", ko);
 }
 
@@ -141,8 +145,9 @@ static json_t *stages_json(const struct sample *a, const struct sample *b)
 	for (int i = 0; i < STAGES; i++) {
 		double s = b->stage_s[i] - a->stage_s[i], n = b->stage_n[i] - a->stage_n[i];
 		double busy = wall > 0 && stages[i].pool ? s / wall / threads_of(stages[i].pool) : 0;
-		json_array_append_new(list, json_pack("{s:s,s:f,s:f,s:f}", "name", stages[i].name, "ms", n > 0 ? s / n * 1000 : 0.0,
-			"busy", busy, "p99_ms", sl_metric_quantile(stage_metric(i), 0.99) * 1000));
+		json_array_append_new(
+			list, json_pack("{s:s,s:f,s:f,s:f}", "name", stages[i].name, "ms", n > 0 ? s / n * 1000 : 0.0,
+				      "busy", busy, "p99_ms", sl_metric_quantile(stage_metric(i), 0.99) * 1000));
 	}
 	return list;
 }
@@ -151,9 +156,12 @@ static json_t *queues_json(void)
 {
 	json_t *list = json_array();
 	for (int i = 0; i < QUEUES; i++)
-		json_array_append_new(list, json_pack("{s:s,s:f,s:f}", "name", queues[i], "length",
-			gauge("signloop_queue_length", "queue", queues[i], "Things waiting in a queue"), "capacity",
-			gauge("signloop_queue_capacity", "queue", queues[i], "Most things that may wait in a queue")));
+		json_array_append_new(
+			list, json_pack("{s:s,s:f,s:f}", "name", queues[i], "length",
+				      gauge("signloop_queue_length", "queue", queues[i], "Things waiting in a queue"),
+				      "capacity",
+				      gauge("signloop_queue_capacity", "queue", queues[i],
+					      "Most things that may wait in a queue")));
 	return list;
 }
 
@@ -172,7 +180,8 @@ static double memory_mb(void)
 static json_t *bundle_json(struct sl_hub *h)
 {
 	struct sl_bundle *b = sl_hub_bundle(h);
-	json_t *v = b ? json_pack("{s:s,s:s,s:i}", "digest", b->digest, "name", b->name, "classes", b->taxonomy->n) : json_null();
+	json_t *v = b ? json_pack("{s:s,s:s,s:i}", "digest", b->digest, "name", b->name, "classes", b->taxonomy->n)
+		      : json_null();
 	sl_bundle_unref(b);
 	return v;
 }
@@ -197,16 +206,18 @@ static json_t *make_status(struct sl_status_page *p, const struct sl_review_stat
 	sl_log_lag(p->ctx->stores.log, NULL, SL_TOPIC_LABELS, &labels, NULL);
 	struct busiest worst = find_busiest(a, b);
 	struct sl_metric *whole = sl_histogram("signloop_frame_seconds", NULL, "From a frame's arrival to its answer");
-	return json_pack("{s:{s:f,s:f,s:f,s:f,s:f,s:f,s:f},s:o,s:o,s:{s:I,s:I,s:I,s:I,s:f,s:I,s:I},s:{s:I},s:o,s:{s:f},s:o,s:f,s:f,s:o}",
-		"frames", "per_s", (b->answered - a->answered) / wall, "total", frames("answered"), "failed", frames("failed"),
-		"accepted", signs("accepted"), "review", signs("review"), "p50_ms", sl_metric_quantile(whole, 0.5) * 1000, "p99_ms",
-		sl_metric_quantile(whole, 0.99) * 1000, "queues", queues_json(), "stages", stages_json(a, b), "reviews", "open",
-		(json_int_t)r->open, "tie", (json_int_t)r->tie, "decided", (json_int_t)r->decided, "votes", (json_int_t)r->votes,
-		"votes_per_s", (b->votes - a->votes) / wall, "leases", (json_int_t)r->leases, "unsent", (json_int_t)r->unsent, "labels",
-		"total", (json_int_t)labels, "lag", lag_json(p->ctx->stores.log), "dataset", "rows",
-		sl_metric_value(sl_gauge("signloop_dataset_rows", NULL, "Rows that curate has stored in segments")), "bundle",
-		bundle_json(p->ctx->hub), "memory_mb", memory_mb(), "uptime_s", (double)(b->us - p->start_us) / 1e6, "bottleneck",
-		bottleneck_json(&worst));
+	return json_pack(
+		"{s:{s:f,s:f,s:f,s:f,s:f,s:f,s:f},s:o,s:o,s:{s:I,s:I,s:I,s:I,s:f,s:I,s:I},s:{s:I},s:o,s:{s:f},s:o,s:f,s:f,s:o}",
+		"frames", "per_s", (b->answered - a->answered) / wall, "total", frames("answered"), "failed",
+		frames("failed"), "accepted", signs("accepted"), "review", signs("review"), "p50_ms",
+		sl_metric_quantile(whole, 0.5) * 1000, "p99_ms", sl_metric_quantile(whole, 0.99) * 1000, "queues",
+		queues_json(), "stages", stages_json(a, b), "reviews", "open", (json_int_t)r->open, "tie",
+		(json_int_t)r->tie, "decided", (json_int_t)r->decided, "votes", (json_int_t)r->votes, "votes_per_s",
+		(b->votes - a->votes) / wall, "leases", (json_int_t)r->leases, "unsent", (json_int_t)r->unsent,
+		"labels", "total", (json_int_t)labels, "lag", lag_json(p->ctx->stores.log), "dataset", "rows",
+		sl_metric_value(sl_gauge("signloop_dataset_rows", NULL, "Rows that curate has stored in segments")),
+		"bundle", bundle_json(p->ctx->hub), "memory_mb", memory_mb(), "uptime_s",
+		(double)(b->us - p->start_us) / 1e6, "bottleneck", bottleneck_json(&worst));
 }
 
 static void *sample_loop(void *arg)
@@ -267,20 +278,37 @@ static void get_ready(struct sl_request *r, void *arg)
 #define OBJECT "{\"type\":\"object\"}"
 #define LIST "{\"type\":\"array\",\"items\":{\"type\":\"object\"}}"
 #define STATUS \
-	"{\"type\":\"object\",\"properties\":{\"frames\":" OBJECT ",\"queues\":" LIST ",\"stages\":" LIST ",\"reviews\":" OBJECT \
-	",\"labels\":" OBJECT ",\"lag\":" OBJECT ",\"dataset\":" OBJECT ",\"bundle\":{\"type\":[\"object\",\"null\"]}," \
+	"{\"type\":\"object\",\"properties\":{\"frames\":" OBJECT ",\"queues\":" LIST ",\"stages\":" LIST \
+	",\"reviews\":" OBJECT ",\"labels\":" OBJECT ",\"lag\":" OBJECT ",\"dataset\":" OBJECT \
+	",\"bundle\":{\"type\":[\"object\",\"null\"]}," \
 	"\"memory_mb\":{\"type\":\"number\"},\"uptime_s\":{\"type\":\"number\"},\"bottleneck\":" OBJECT "}}"
 
 static const struct sl_route routes[] = {
-	{.method = "GET", .path = "/v1/status", .run = SL_RUN_NOW, .fn = get_status, .tag = "watch",
-		.summary = "The process at a glance: rates over ten seconds, queues, stages, stores, live bundle, bottleneck",
-		.response = STATUS, .errors = "503"},
-	{.method = "GET", .path = "/v2/health/live", .run = SL_RUN_NOW, .fn = get_live, .tag = "inference",
-		.summary = "The process answers", .response = "{\"type\":\"object\",\"properties\":{\"live\":{\"type\":\"boolean\"}}}"},
-	{.method = "GET", .path = "/v2/health/ready", .run = SL_RUN_NOW, .fn = get_ready, .tag = "inference",
+	{.method = "GET",
+		.path = "/v1/status",
+		.run = SL_RUN_NOW,
+		.fn = get_status,
+		.tag = "watch",
+		.summary =
+			"The process at a glance: rates over ten seconds, queues, stages, stores, live bundle, bottleneck",
+		.response = STATUS,
+		.errors = "503"},
+	{.method = "GET",
+		.path = "/v2/health/live",
+		.run = SL_RUN_NOW,
+		.fn = get_live,
+		.tag = "inference",
+		.summary = "The process answers",
+		.response = "{\"type\":\"object\",\"properties\":{\"live\":{\"type\":\"boolean\"}}}"},
+	{.method = "GET",
+		.path = "/v2/health/ready",
+		.run = SL_RUN_NOW,
+		.fn = get_ready,
+		.tag = "inference",
 		.summary = "Every role is ready; 503 with {\"ready\":false,\"why\"} says which is not and why",
-		.response = "{\"type\":\"object\",\"required\":[\"ready\"],\"properties\":{\"ready\":{\"type\":\"boolean\"},\"why\":"
-			    "{\"type\":\"string\"}}}"},
+		.response =
+			"{\"type\":\"object\",\"required\":[\"ready\"],\"properties\":{\"ready\":{\"type\":\"boolean\"},\"why\":"
+			"{\"type\":\"string\"}}}"},
 	{0}};
 
 struct sl_status_page *sl_status_page_start(struct sl_context *ctx, bool (*is_ready)(void *, char[160]), void *arg)

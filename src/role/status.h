@@ -10,6 +10,7 @@
 
 struct sl_status_page;
 /* is_ready says what is missing when it gives false. */
-struct sl_status_page *sl_status_page_start(struct sl_context *ctx, bool (*is_ready)(void *arg, char why[160]), void *arg);
+struct sl_status_page *sl_status_page_start(
+	struct sl_context *ctx, bool (*is_ready)(void *arg, char why[160]), void *arg);
 void sl_status_page_stop(struct sl_status_page *p); /* no more samples; its routes still answer; NULL is fine */
 void sl_status_page_free(struct sl_status_page *p); /* after the server; NULL is fine */

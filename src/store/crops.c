@@ -103,7 +103,8 @@ enum sl_status sl_crops_get_many(
 	struct sl_crops *s, const char *const *keys, int n, struct sl_crop *ret, struct sl_err *err)
 {
 	memset(ret, 0, sizeof(*ret) * (size_t)SL_MAX(n, 0));
-	enum sl_status st = n <= 0 ? SL_OK : SL_METERED(meter[GET_MANY], s->impl.ops->get(s->impl.self, keys, n, ret, err));
+	enum sl_status st =
+		n <= 0 ? SL_OK : SL_METERED(meter[GET_MANY], s->impl.ops->get(s->impl.self, keys, n, ret, err));
 	for (int i = 0; st != SL_OK && i < n; i++)
 		sl_crop_done(&ret[i]);
 	return st;
@@ -115,7 +116,8 @@ enum sl_status sl_crops_scan(struct sl_crops *s, const char *prefix, const char 
 	*ret_n = 0;
 	if (max < 1 || max > SL_SCAN_MAX)
 		return sl_fail(err, SL_INVALID, "crop scan: %d keys at once; 1 to %d", max, SL_SCAN_MAX);
-	return SL_METERED(meter[SCAN], s->impl.ops->scan(s->impl.self, prefix ? prefix : "", after ? after : "", max, ret, ret_n, err));
+	return SL_METERED(meter[SCAN],
+		s->impl.ops->scan(s->impl.self, prefix ? prefix : "", after ? after : "", max, ret, ret_n, err));
 }
 
 enum sl_status sl_crops_remove(struct sl_crops *s, const char *key, struct sl_err *err)

@@ -26,19 +26,20 @@ struct sl_bundle {
 	struct sl_model *detector, *classifier;
 	struct sl_taxonomy *taxonomy;
 	enum sl_decode decode;
-	int stride, max_side;          /* frames with a longer side are shrunk before detection */
+	int stride, max_side; /* frames with a longer side are shrunk before detection */
 	float det_mean, det_scale, det_threshold;
 	int cls_size;
 	enum sl_normalize cls_normalize;
 	float cls_mean[3], cls_scale[3]; /* red, green, blue; not for standardize */
 	float cls_context, temperature;
-	float *accept;                 /* per class: confidence from which a sign is accepted */
-	char *card;                    /* Markdown; NULL when none */
+	float *accept; /* per class: confidence from which a sign is accepted */
+	char *card; /* Markdown; NULL when none */
 	_Atomic int refs;
 };
 
 /* Checks form, digests of parts, shapes (class count = taxonomy, input sizes), compiles. */
-enum sl_status sl_bundle_open(struct sl_slice file, enum sl_precision precision, struct sl_bundle **ret, struct sl_err *err);
+enum sl_status sl_bundle_open(
+	struct sl_slice file, enum sl_precision precision, struct sl_bundle **ret, struct sl_err *err);
 struct sl_bundle *sl_bundle_ref(struct sl_bundle *b);
 void sl_bundle_unref(struct sl_bundle *b); /* NULL is fine */
 

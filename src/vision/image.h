@@ -28,8 +28,8 @@ struct sl_image sl_image_new(int w, int h); /* zeroed */
 enum sl_status sl_image_decode(struct sl_slice file, int64_t max_pixels, struct sl_image *ret, struct sl_err *err);
 /* Width, height and type ("image/jpeg", "image/png") from the header alone. */
 enum sl_status sl_image_probe(struct sl_slice file, int *ret_w, int *ret_h, const char **ret_type, struct sl_err *err);
-enum sl_status sl_jpeg_encode(const struct sl_image *im, int quality, bool full_chroma, struct sl_buf *ret,
-	struct sl_err *err);
+enum sl_status sl_jpeg_encode(
+	const struct sl_image *im, int quality, bool full_chroma, struct sl_buf *ret, struct sl_err *err);
 enum sl_status sl_png_encode(const struct sl_image *im, struct sl_buf *ret, struct sl_err *err);
 
 /* Bilinear, sampled at pixel centres, border replicated: the box of src becomes the whole of ret. */

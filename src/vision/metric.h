@@ -24,12 +24,12 @@ int sl_detection_take(const struct sl_box *d, struct sl_truth *truth, int n, flo
 /* Detections of all scenes by falling score, each with the box that it takes. */
 struct sl_detection_score {
 	int scenes, boxes;
-	double ap;        /* all-point: precision envelope over recall */
-	double ap11;      /* mean of the envelope at recall 0, .1, ... 1 */
-	float threshold;  /* of the best F1 */
+	double ap; /* all-point: precision envelope over recall */
+	double ap11; /* mean of the envelope at recall 0, .1, ... 1 */
+	float threshold; /* of the best F1 */
 	double precision, recall, f1, false_a_scene; /* there */
 	int size_boxes[SL_SIZES], size_found[SL_SIZES]; /* found at the threshold */
-	int found_any;    /* boxes found at any score */
+	int found_any; /* boxes found at any score */
 };
 
 struct sl_detection_measure;
@@ -44,7 +44,7 @@ void sl_detection_measure_end(struct sl_detection_measure *m, struct sl_detectio
 struct sl_class_score {
 	int n, right;
 	double accuracy, mean_recall; /* mean over classes that have images */
-	double nll, ece;              /* ece: SL_ECE_BINS bins of equal width of the largest probability */
+	double nll, ece; /* ece: SL_ECE_BINS bins of equal width of the largest probability */
 	int classes, *class_n, *class_right, *class_said; /* arrays of `classes` */
 };
 struct sl_class_measure;

@@ -21,12 +21,12 @@ enum sl_stage { SL_STAGE_DECODE, SL_STAGE_DETECT, SL_STAGE_CROP, SL_STAGE_CLASSI
 
 struct sl_sign {
 	char key[SL_KEY];
-	int box[4];              /* x,y,w,h in frame pixels */
-	float roi[4];            /* the box in the crop's pixels */
-	float score;             /* detector's */
+	int box[4]; /* x,y,w,h in frame pixels */
+	float roi[4]; /* the box in the crop's pixels */
+	float score; /* detector's */
 	struct sl_candidate candidate[SL_CANDIDATES]; /* best first; confidences calibrated */
 	int ncandidate;
-	bool accepted;           /* candidate[0] passes its class's threshold */
+	bool accepted; /* candidate[0] passes its class's threshold */
 	struct sl_buf jpeg;
 };
 
@@ -55,8 +55,8 @@ enum sl_status sl_pipeline_detect(struct sl_pipeline *p, struct sl_bundle *b, co
 /* One of the bundle's nets on numbers as they are, in sessions of its own, so that foreign
  * shapes do not push out those of frames. ret: its outputs, as sl_session_run(). */
 enum sl_net { SL_NET_DETECTOR, SL_NET_CLASSIFIER, SL_NETS };
-enum sl_status sl_pipeline_infer(struct sl_pipeline *p, struct sl_bundle *b, enum sl_net net, const struct sl_tensor *in,
-	struct sl_tensor *ret, struct sl_err *err);
+enum sl_status sl_pipeline_infer(struct sl_pipeline *p, struct sl_bundle *b, enum sl_net net,
+	const struct sl_tensor *in, struct sl_tensor *ret, struct sl_err *err);
 /* Loads nothing, proves the bundle works: a grey frame and a drawn sign run through both
  * nets, give finite numbers of the right shape, and warm the caches. */
 enum sl_status sl_pipeline_selftest(struct sl_pipeline *p, struct sl_bundle *b, struct sl_err *err);

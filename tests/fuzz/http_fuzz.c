@@ -35,8 +35,8 @@ static void try_form(const char *type, struct sl_slice body)
 
 static struct sl_router *make_router(void)
 {
-	static const char *const path[] = {"/", "/v1/crops/{key}", "/v1/reviews/next", "/v1/reviews/{key}", "/v1/reviews/{key}/votes",
-		"/files/{rest...}", "/{any}/{more...}"};
+	static const char *const path[] = {"/", "/v1/crops/{key}", "/v1/reviews/next", "/v1/reviews/{key}",
+		"/v1/reviews/{key}/votes", "/files/{rest...}", "/{any}/{more...}"};
 	struct sl_router *r = sl_router_new();
 	for (size_t i = 0; i < SL_COUNT(path); i++)
 		sl_router_add(r, "GET|POST", path[i], r);

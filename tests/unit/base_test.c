@@ -230,8 +230,8 @@ TEST(opt, words_options_and_errors)
 	int64_t n = 1;
 	struct sl_words list = {0}, words;
 	const struct sl_opt opts[] = {{"fast", SL_OPT_FLAG, NULL, "be fast", &flag, 0, 0},
-		{"count", SL_OPT_INT, "N", "how many", &n, 1, 9}, {"data", SL_OPT_LIST, "FORMAT:PATH", "samples", &list, 0, 0},
-		SL_OPT_END};
+		{"count", SL_OPT_INT, "N", "how many", &n, 1, 9},
+		{"data", SL_OPT_LIST, "FORMAT:PATH", "samples", &list, 0, 0}, SL_OPT_END};
 	const struct sl_usage u = {.name = "x", .synopsis = "x WORD", .text = "does x", .words_min = 1, .words_max = 2};
 	char *good[] = {(char *)"x", (char *)"a", (char *)"--count=3", (char *)"--fast", (char *)"--data", (char *)"p",
 		(char *)"--data=q", (char *)"--", (char *)"--b", NULL};
@@ -289,7 +289,8 @@ TEST(log, refuses_a_level_nobody_has)
 TEST(text, is_cut_between_characters_and_mended)
 {
 	struct sl_err err;
-	char six[6], text[] = "a\xed\x91" "b\xff\xc3\xbc\xed\xa0\x80\xf0\x9f\x98\x80";
+	char six[6], text[] = "a\xed\x91"
+			      "b\xff\xc3\xbc\xed\xa0\x80\xf0\x9f\x98\x80";
 	SL_COPY_CUT(six, "ab\xed\x91\x9c\xed\x91\x9c");
 	CHECK_STR(six, "ab\xed\x91\x9c");
 	SL_COPY_CUT(six, "abc\xed\x91\x9c");

@@ -3,7 +3,8 @@
 #include "base/mem.h"
 #include "harness.h"
 
-static const struct sl_gate_rules rules = {.rows = 10, .class_rows = 20, .alpha = 0.05, .loss = 0.02, .class_loss = 0.1};
+static const struct sl_gate_rules rules = {
+	.rows = 10, .class_rows = 20, .alpha = 0.05, .loss = 0.02, .class_loss = 0.1};
 
 enum { N = 1000 };
 static int truth[N], cand[N], live[N];
@@ -75,8 +76,8 @@ TEST(gate, one_class_may_not_pay_for_the_others)
 	struct sl_gate_result r;
 	for (int i = 0; i < N; i++) {
 		truth[i] = i % 10;
-		cand[i] = i % 10 == 3 && i < 200 ? 0 : i % 10;  /* loses 20 of 100 of class 3 */
-		live[i] = i % 10 == 4 && i < 500 ? 0 : i % 10;  /* had lost 50 of class 4 */
+		cand[i] = i % 10 == 3 && i < 200 ? 0 : i % 10; /* loses 20 of 100 of class 3 */
+		live[i] = i % 10 == 4 && i < 500 ? 0 : i % 10; /* had lost 50 of class 4 */
 	}
 	sl_gate_judge(truth, cand, live, N, 10, &rules, name_of, NULL, &r);
 	CHECK(!r.passed);

@@ -33,7 +33,8 @@ TEST(manifest, a_label_is_a_class_or_a_choice)
 {
 	struct sl_label l;
 	struct sl_err err;
-	CHECK_OK(parse("\"v\":1,\"class\":{\"index\":3,\"code\":\"274-60\",\"name\":\"60\"},\"source\":\"votes\"", &l, &err));
+	CHECK_OK(parse(
+		"\"v\":1,\"class\":{\"index\":3,\"code\":\"274-60\",\"name\":\"60\"},\"source\":\"votes\"", &l, &err));
 	CHECK_EQ(l.cls, 3);
 	CHECK_STR(l.code, "274-60");
 	CHECK_STR(l.source, "votes");
@@ -51,8 +52,10 @@ TEST(manifest, what_is_no_label_is_refused_with_its_member)
 	struct sl_label l = {.cls = 77};
 	struct sl_err err;
 	static const char *const bad[][2] = {{"\"v\":1,\"source\":\"votes\"", "choice"},
-		{"\"v\":1,\"class\":-1,\"source\":\"votes\"", "class"}, {"\"v\":1,\"class\":2,\"source\":\"dice\"", "source"},
-		{"\"v\":1,\"class\":\"274-60\",\"source\":\"gold\"", "class"}, {"\"class\":2,\"source\":\"gold\"", "\"v\""},
+		{"\"v\":1,\"class\":-1,\"source\":\"votes\"", "class"},
+		{"\"v\":1,\"class\":2,\"source\":\"dice\"", "source"},
+		{"\"v\":1,\"class\":\"274-60\",\"source\":\"gold\"", "class"},
+		{"\"class\":2,\"source\":\"gold\"", "\"v\""},
 		{"\"v\":1,\"class\":{\"index\":1000001},\"source\":\"gold\"", "class"},
 		{"\"v\":1,\"choice\":\"stop\",\"source\":\"gold\"", "choice"}};
 	for (size_t i = 0; i < SL_COUNT(bad); i++) {
@@ -69,7 +72,8 @@ TEST(manifest, a_row_keeps_the_message_and_comes_back)
 {
 	struct sl_label l, back;
 	struct sl_err err;
-	SL_AUTOJSON json_t *body = body_of("\"v\":1,\"class\":{\"index\":3,\"code\":\"x\"},\"source\":\"votes\",\"extra\":5");
+	SL_AUTOJSON json_t *body =
+		body_of("\"v\":1,\"class\":{\"index\":3,\"code\":\"x\"},\"source\":\"votes\",\"extra\":5");
 	SL_AUTOJSON json_t *meta = json_pack("{s:s,s:s,s:I,s:[i,i,i,i]}", "frame", "f1", "device", "car-7", "time",
 		(json_int_t)123, "roi", 1, 2, 3, 4);
 	CHECK_OK(sl_label_parse(body, "label", &l, &err));
@@ -109,7 +113,8 @@ static bool wins(const struct sl_label *a, const struct sl_label *b)
 TEST(manifest, a_later_label_wins_but_a_model_never_over_a_person)
 {
 	struct sl_label model = {.source = "model", .position = 9}, votes = {.source = "votes", .position = 3};
-	struct sl_label expert = {.source = "expert", .position = 5}, other = {.source = "gold", .partition = 1, .position = 1};
+	struct sl_label expert = {.source = "expert", .position = 5},
+			other = {.source = "gold", .partition = 1, .position = 1};
 	CHECK(wins(&votes, &model));
 	CHECK(!wins(&model, &votes));
 	CHECK(wins(&expert, &votes));
@@ -126,7 +131,8 @@ TEST(manifest, held_out_groups_are_the_same_for_ever_and_only_grow)
 	for (int i = 0; i < 4000; i++) {
 		char group[32];
 		snprintf(group, sizeof(group), "car/%d", i);
-		bool a = sl_row_deal(&sign, group, 0.1) == SL_DEAL_HELDOUT, b = sl_row_deal(&sign, group, 0.2) == SL_DEAL_HELDOUT;
+		bool a = sl_row_deal(&sign, group, 0.1) == SL_DEAL_HELDOUT,
+		     b = sl_row_deal(&sign, group, 0.2) == SL_DEAL_HELDOUT;
 		CHECK(!a || b);
 		held += a;
 		more += b;
@@ -188,8 +194,8 @@ TEST(manifest, version_names_and_shard_digits)
 TEST(manifest, a_tally_counts_classes_by_part)
 {
 	struct sl_tally t = {0};
-	struct sl_label l = {.cls = 12, .code = "306", .source = "votes", .bundle = "b"}, none = {.cls = SL_CHOICE_NOT_A_SIGN,
-		.source = "model"};
+	struct sl_label l = {.cls = 12, .code = "306", .source = "votes", .bundle = "b"},
+			none = {.cls = SL_CHOICE_NOT_A_SIGN, .source = "model"};
 	sl_tally_add(&t, &l, SL_DEAL_TRAIN);
 	sl_tally_add(&t, &l, SL_DEAL_TRAIN);
 	sl_tally_add(&t, &l, SL_DEAL_HELDOUT);
@@ -199,7 +205,8 @@ TEST(manifest, a_tally_counts_classes_by_part)
 	sl_tally_done(&t);
 	SL_AUTO(sl_buf_done) struct sl_buf b = {0};
 	sl_json_print(m, &b);
-	CHECK_STR((char *)b.ptr, "{\"rows\":4,\"parts\":{\"train\":2,\"heldout\":1,\"aside\":1},\"classes\":{\"not_a_sign\":"
+	CHECK_STR((char *)b.ptr,
+		"{\"rows\":4,\"parts\":{\"train\":2,\"heldout\":1,\"aside\":1},\"classes\":{\"not_a_sign\":"
 		"{\"index\":-1,\"aside\":1},\"306\":{\"index\":12,\"train\":2,\"heldout\":1}},\"sources\":{\"model\":1,\"votes\":3},"
 		"\"bundles\":{\"b\":3}}");
 }

@@ -4,7 +4,8 @@
 #include "harness.h"
 #include <stdio.h>
 
-static struct sl_class classes[] = {{.code = "205", .en = "Yield", .ko = "양보"}, {.code = "206", .en = "Stop", .ko = "정지"}};
+static struct sl_class classes[] = {
+	{.code = "205", .en = "Yield", .ko = "양보"}, {.code = "206", .en = "Stop", .ko = "정지"}};
 static const struct sl_taxonomy taxonomy = {.name = "t", .n = 2, .cls = classes};
 
 static const char *key(void)
@@ -56,8 +57,9 @@ TEST(message, what_a_verdict_says_is_what_a_label_reads)
 
 TEST(message, a_review_is_read_or_refused_whole)
 {
-	static const char *const bad[] = {"\"x\":1", "\"candidates\":{}", "\"candidates\":[1]", "\"candidates\":[{\"class\":1}]",
-		"\"candidates\":[{\"class\":4294967297,\"confidence\":1}]", "\"candidates\":[{\"class\":1,\"confidence\":1.5}]",
+	static const char *const bad[] = {"\"x\":1", "\"candidates\":{}", "\"candidates\":[1]",
+		"\"candidates\":[{\"class\":1}]", "\"candidates\":[{\"class\":4294967297,\"confidence\":1}]",
+		"\"candidates\":[{\"class\":1,\"confidence\":1.5}]",
 		"\"candidates\":[],\"bundle\":\"0123456789012345678901234567890123456789012345678901234567890123x\"",
 		"\"candidates\":[],\"time\":\"now\""};
 	struct sl_review r = {.cap = 77};
@@ -67,7 +69,8 @@ TEST(message, a_review_is_read_or_refused_whole)
 		CHECK_STATUS(sl_review_parse(v, 5, &r, &err), SL_INVALID);
 		CHECK_EQ(r.cap, 77);
 	}
-	SL_AUTOJSON json_t *v = with_key("\"candidates\":[{\"class\":{\"index\":3},\"confidence\":0.5},{\"class\":2,\"confidence\":0.25},"
+	SL_AUTOJSON json_t *v = with_key(
+		"\"candidates\":[{\"class\":{\"index\":3},\"confidence\":0.5},{\"class\":2,\"confidence\":0.25},"
 		"{\"class\":1,\"confidence\":0},{\"class\":1,\"confidence\":0},{\"class\":1,\"confidence\":0},{\"no\":1}],\"device\":\"car\"");
 	CHECK_OK(sl_review_parse(v, 5, &r, &err));
 	CHECK_EQ(r.ncandidate, SL_CANDIDATES);
@@ -83,8 +86,8 @@ TEST(message, a_review_is_read_or_refused_whole)
 TEST(message, a_crop_says_of_which_topic_it_is)
 {
 	const char *topic = NULL;
-	SL_AUTOJSON json_t *label = json_pack("{s:s,s:{s:i},s:f,s:s,s:I,s:s}", "topic", "labels", "class", "index", 1, "confidence",
-		0.9, "bundle", "b", "time", (json_int_t)7, "device", "car");
+	SL_AUTOJSON json_t *label = json_pack("{s:s,s:{s:i},s:f,s:s,s:I,s:s}", "topic", "labels", "class", "index", 1,
+		"confidence", 0.9, "bundle", "b", "time", (json_int_t)7, "device", "car");
 	SL_AUTOJSON json_t *review = json_pack("{s:s,s:[{s:i,s:f}],s:s}", "topic", "reviews", "candidates", "class", 1,
 		"confidence", 0.4, "device", "car");
 	SL_AUTOJSON json_t *other = json_pack("{s:s}", "topic", "models");

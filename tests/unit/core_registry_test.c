@@ -62,8 +62,14 @@ TEST(registry, publishing_what_is_live_is_nothing_new)
 
 TEST(registry, an_entry_comes_back_whole)
 {
-	struct sl_alias_entry e = {.n = 4, .alias = "live", .action = SL_ALIAS_ROLLBACK, .by = "ann", .note = "why not",
-		.time_ms = 5, .forced = true}, back = {0};
+	struct sl_alias_entry e = {.n = 4,
+				      .alias = "live",
+				      .action = SL_ALIAS_ROLLBACK,
+				      .by = "ann",
+				      .note = "why not",
+				      .time_ms = 5,
+				      .forced = true},
+			      back = {0};
 	struct sl_err err;
 	make_digests();
 	strcpy(e.digest, digest[0]);

@@ -51,8 +51,8 @@ void fixture_crop(struct fixture *f, int i)
 	CHECK_OK(sl_jpeg_encode(&im, 90, true, &jpeg, &err));
 	fixture_key(i, key);
 	snprintf(frame, sizeof(frame), "f%d", i);
-	SL_AUTOJSON json_t *meta = json_pack("{s:i,s:s,s:s,s:[i,i,i,i],s:I}", "v", 1, "frame", frame, "device", i % 2 ? "car1" : "car0",
-		"roi", 2, 2, 12, 12, "time", (json_int_t)1000 + i);
+	SL_AUTOJSON json_t *meta = json_pack("{s:i,s:s,s:s,s:[i,i,i,i],s:I}", "v", 1, "frame", frame, "device",
+		i % 2 ? "car1" : "car0", "roi", 2, 2, 12, 12, "time", (json_int_t)1000 + i);
 	sl_json_print(meta, &text);
 	CHECK_OK(sl_crops_put(f->st.crops, key, sl_buf_slice(&jpeg), sl_buf_slice(&text), &err));
 }

@@ -25,7 +25,8 @@ static void shake_norms(struct sl_graph *g)
 		for (int k = 1; g->node[i].op == SL_OP_BATCHNORM && k < 5; k++) {
 			struct sl_value *v = &g->value[g->node[i].in[k]];
 			for (int64_t c = 0; c < sl_shape_count(&v->shape); c++)
-				v->f32[c] = k == 2 || k == 3 ? 0.3f * sl_rng_normal(&r) : sl_rng_uniform(&r, 0.5f, 1.5f);
+				v->f32[c] =
+					k == 2 || k == 3 ? 0.3f * sl_rng_normal(&r) : sl_rng_uniform(&r, 0.5f, 1.5f);
 		}
 }
 
@@ -61,7 +62,9 @@ static void answers(const struct sl_graph *g, float ret[BATCH * CLASSES])
 TEST(learn_from, the_training_form_of_a_folded_net_gives_its_answers)
 {
 	struct sl_graph *old = sl_net_classifier(CLASSES, 0, 1);
-	struct sl_task t = {.graph = sl_net_classifier(CLASSES, 0, 2), .input = SL_SHAPE(2 * BATCH, 3, 48, 48), .batch = {NULL, fill, NULL}};
+	struct sl_task t = {.graph = sl_net_classifier(CLASSES, 0, 2),
+		.input = SL_SHAPE(2 * BATCH, 3, 48, 48),
+		.batch = {NULL, fill, NULL}};
 	float want[BATCH * CLASSES], got[BATCH * CLASSES], fresh[BATCH * CLASSES], far = 0;
 	char sha[65] = "";
 	struct sl_err err;
@@ -84,7 +87,9 @@ TEST(learn_from, the_training_form_of_a_folded_net_gives_its_answers)
 TEST(learn_from, another_number_of_classes_starts_the_last_layer_anew)
 {
 	struct sl_graph *old = sl_net_classifier(CLASSES + 2, 0, 1);
-	struct sl_task t = {.graph = sl_net_classifier(CLASSES, 0, 2), .input = SL_SHAPE(BATCH, 3, 48, 48), .batch = {NULL, fill, NULL}};
+	struct sl_task t = {.graph = sl_net_classifier(CLASSES, 0, 2),
+		.input = SL_SHAPE(BATCH, 3, 48, 48),
+		.batch = {NULL, fill, NULL}};
 	struct sl_err err;
 	char sha[65];
 	float got[BATCH * CLASSES];
@@ -98,7 +103,9 @@ TEST(learn_from, another_number_of_classes_starts_the_last_layer_anew)
 TEST(learn_from, another_net_is_refused)
 {
 	struct sl_graph *old = sl_net_detector(1);
-	struct sl_task t = {.graph = sl_net_classifier(CLASSES, 0, 2), .input = SL_SHAPE(BATCH, 3, 48, 48), .batch = {NULL, fill, NULL}};
+	struct sl_task t = {.graph = sl_net_classifier(CLASSES, 0, 2),
+		.input = SL_SHAPE(BATCH, 3, 48, 48),
+		.batch = {NULL, fill, NULL}};
 	struct sl_err err;
 	char sha[65];
 	SL_AUTOFREE char *path = write_net(old);

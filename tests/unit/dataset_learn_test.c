@@ -206,7 +206,8 @@ TEST(learn, detector_runs_and_resumes)
 TEST(learn, goes_on_from_a_finished_net_of_either_kind)
 {
 	for (int detector = 0; detector < 2; detector++) {
-		SL_AUTOFREE char *data = detector ? scenes() : crops(), *first = path_of("first.onnx"), *next = path_of("next.onnx");
+		SL_AUTOFREE char *data = detector ? scenes() : crops(), *first = path_of("first.onnx"),
+				 *next = path_of("next.onnx");
 		struct watch w = {0};
 		struct sl_learn_options o = options(detector, data, first, &w);
 		json_t *info = NULL;

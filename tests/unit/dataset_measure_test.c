@@ -45,8 +45,8 @@ static char *label(int cls, int x, int y)
 static char *put_scenes(void)
 {
 	SL_AUTO(sl_image_done)
-	struct sl_image two = tiny_scene(W, H),
-			strange = tiny_scene(W, H), wrong = tiny_scene(W, H), unsure = tiny_scene(W, H);
+	struct sl_image two = tiny_scene(W, H), strange = tiny_scene(W, H), wrong = tiny_scene(W, H),
+			unsure = tiny_scene(W, H);
 	SL_AUTOFREE char *a = label(0, 58, 42), *b = label(1, 190, 110), *c = label(0, 50, 150), *d = label(1, 58, 42),
 			 *e = label(1, 186, 106);
 	SL_AUTOFREE char *ab = sl_asprintf("%s%s", a, b);

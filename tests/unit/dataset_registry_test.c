@@ -35,7 +35,8 @@ static void put_wrong(struct fixture *f, const char *base, char ret[SL_DIGEST])
 	CHECK_OK(sl_onnx_write(g, &onnx, &err));
 	sl_graph_free(g);
 	CHECK_OK(sl_model_get(f->st.artifacts, base, &file, &err));
-	struct sl_wrap w = {.base = sl_buf_slice(&file), .classifier = sl_buf_slice(&onnx), .name = "wrong", .temperature = 2};
+	struct sl_wrap w = {
+		.base = sl_buf_slice(&file), .classifier = sl_buf_slice(&onnx), .name = "wrong", .temperature = 2};
 	CHECK_OK(sl_model_wrap(&w, &out, &err));
 	CHECK_OK(sl_model_put(f->st.artifacts, sl_buf_slice(&out), ret, &err));
 }
@@ -55,8 +56,8 @@ static void make_version(struct fixture *f, int n)
 		snprintf(text, sizeof(text), "{\"v\":1,\"frame\":\"f%d\",\"device\":\"car\",\"roi\":[16,16,32,32]}", i);
 		CHECK_OK(sl_crops_put(f->st.crops, key, sl_buf_slice(&jpeg), sl_slice_str(text), &err));
 		snprintf(text, sizeof(text),
-			"{\"v\":1,\"key\":\"%s\",\"class\":{\"index\":%d,\"code\":\"%s\"},\"source\":\"gold\",\"bundle\":\"\"}", key, i % 2,
-			i % 2 ? "O" : "R");
+			"{\"v\":1,\"key\":\"%s\",\"class\":{\"index\":%d,\"code\":\"%s\"},\"source\":\"gold\",\"bundle\":\"\"}",
+			key, i % 2, i % 2 ? "O" : "R");
 		CHECK_OK(sl_log_append(f->st.log, "labels", key, sl_slice_str(text), SL_FOREVER, &err));
 	}
 	fixture_curate(f);
@@ -247,7 +248,8 @@ TEST(export, every_format_holds_every_row_and_reads_back)
 	}
 	SL_AUTOFREE char *folder = sl_fs_join(sl_test_dir(), "imagefolder");
 	CHECK_EQ(count_in(folder, "train/R") + count_in(folder, "train/O") + count_in(folder, "heldout/R") +
-			 count_in(folder, "heldout/O"), 30);
+			 count_in(folder, "heldout/O"),
+		30);
 	sl_taxonomy_free(t);
 	fixture_close(&f);
 }
@@ -303,8 +305,8 @@ TEST(ingest, a_sign_of_unknown_class_becomes_no_label)
 	int64_t crops = 0;
 	CHECK_OK(sl_png_encode(&im, &png, &err));
 	CHECK_OK(sl_fs_write(image, sl_buf_slice(&png), true, &err));
-	CHECK_OK(sl_fs_write(label,
-		sl_slice_str("{\"annotation\":[{\"class\":\"traffic_sign\",\"box\":[5,5,30,30]}]}"), true, &err));
+	CHECK_OK(sl_fs_write(label, sl_slice_str("{\"annotation\":[{\"class\":\"traffic_sign\",\"box\":[5,5,30,30]}]}"),
+		true, &err));
 	CHECK_OK(sl_taxonomy_parse(sl_slice_str(tiny_taxonomy), &t, &err));
 	CHECK_OK(sl_source_open(spec, &so, &s, &err));
 	const struct sl_ingest o = {.taxonomy = t, .device = "import"};

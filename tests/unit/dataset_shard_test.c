@@ -130,7 +130,8 @@ TEST(segments, an_entry_says_where_to_go_on_and_is_taken_once)
 	CHECK_OK(sl_segments_last(f.st.artifacts, 0, &last, &err));
 	CHECK_EQ(last, -1);
 	CHECK_OK(sl_segments_store(f.st.artifacts, &g, sl_slice("", 0), &err));
-	CHECK_OK(sl_segments_store(f.st.artifacts, &g, sl_slice("", 0), &err)); /* the outcome of the first was not known */
+	CHECK_OK(sl_segments_store(
+		f.st.artifacts, &g, sl_slice("", 0), &err)); /* the outcome of the first was not known */
 	other.last = 4;
 	CHECK_STATUS(sl_segments_store(f.st.artifacts, &other, sl_slice("", 0), &err), SL_EXISTS);
 	other.first = 10;

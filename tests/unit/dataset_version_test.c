@@ -126,7 +126,8 @@ TEST(version, a_later_label_changes_only_its_shard)
 	sl_json_print(diff, &text);
 	snprintf(want, sizeof(want),
 		"{\"from\":\"v0001\",\"to\":\"v0002\",\"added\":[],\"removed\":[],\"changed\":[{\"key\":\"%s\",\"from\":\"c1\",\"to\":"
-		"\"c2\"}],\"classes\":{\"c1\":-1,\"c2\":1}}", key);
+		"\"c2\"}],\"classes\":{\"c1\":-1,\"c2\":1}}",
+		key);
 	CHECK_STR((char *)text.ptr, want);
 	fixture_close(&f);
 }

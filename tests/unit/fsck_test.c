@@ -41,7 +41,7 @@ static void check_finds(struct fixture *f, const char *what, const char *where)
 	bool found = false;
 	sl_json_print(list, &text);
 	json_array_foreach(list, i, v) found |= !strcmp(json_string_value(json_object_get(v, "what")), what) &&
-		strstr(json_string_value(json_object_get(v, "where")), where);
+						strstr(json_string_value(json_object_get(v, "where")), where);
 	if (!found)
 		sl_test_fail(__FILE__, __LINE__, "no finding %s %s in %s", what, where, (char *)text.ptr);
 	CHECK(!json_is_true(json_object_get(r, "ok")));
@@ -54,7 +54,8 @@ static void review_message(struct fixture *f, int i)
 	fixture_key(i, key);
 	snprintf(text, sizeof(text),
 		"{\"v\":1,\"key\":\"%s\",\"candidates\":[{\"class\":1,\"code\":\"O\",\"confidence\":0.5}],\"bundle\":\"b\",\"frame\":\"f\","
-		"\"device\":\"car1\",\"time\":5}", key);
+		"\"device\":\"car1\",\"time\":5}",
+		key);
 	CHECK_OK(sl_log_append(f->st.log, "reviews", key, sl_slice_str(text), SL_FOREVER, &err));
 }
 
@@ -167,7 +168,7 @@ TEST(fsck, names_a_consumed_message_without_its_review_and_opens_it_again)
 	struct fixture f = make_world();
 	char key[SL_KEY];
 	fixture_crop(&f, 77);
-	review_message(&f, 77);   /* position REVIEWS */
+	review_message(&f, 77); /* position REVIEWS */
 	fixture_crop(&f, 78);
 	review_message(&f, 78);
 	add_review(&f, 78, REVIEWS + 1); /* position 6 was skipped */
@@ -243,7 +244,8 @@ TEST(fsck, names_a_hole_between_segments_and_a_label_in_none)
 	sl_segment_done(&g);
 	/* An entry that covers a label it does not hold. */
 	struct fixture h = make_world();
-	struct sl_segment lost = {.first = LABELS + 1, .last = LABELS + 1, .missing = json_array(), .bad = json_array()};
+	struct sl_segment lost = {
+		.first = LABELS + 1, .last = LABELS + 1, .missing = json_array(), .bad = json_array()};
 	fixture_crop(&h, 500);
 	fixture_label(&h, 500, 1, "model");
 	CHECK_OK(sl_segments_store(h.st.artifacts, &lost, sl_slice("", 0), &err));
@@ -261,8 +263,8 @@ TEST(fsck, names_a_damaged_version_and_a_model_that_is_gone)
 	struct sl_err err;
 	char path[SL_PATH], digest[SL_DIGEST], bundle[SL_ALIAS_PATH];
 	CHECK_OK(sl_version_get(f.st.artifacts, "v0001", &m, &err));
-	sl_shard_path(path,
-		json_string_value(json_object_get(json_array_get(json_object_get(m, "shards"), 0), "sha256")));
+	sl_shard_path(
+		path, json_string_value(json_object_get(json_array_get(json_object_get(m, "shards"), 0), "sha256")));
 	CHECK_OK(sl_artifacts_remove(f.st.artifacts, path, &err));
 	check_finds(&f, "shard", path);
 	CHECK_OK(sl_alias_digest(f.st.artifacts, "live", digest, &err));

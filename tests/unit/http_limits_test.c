@@ -27,7 +27,8 @@ TEST(http_limits, large_body_is_413_before_it_is_sent)
 	rig_open(&g, (const char *const[]){"http.body_bytes=1000", NULL});
 	send_and_check(&g, "POST /work HTTP/1.1\r\nHost: t\r\nContent-Length: 1001\r\n\r\n", 413);
 	send_and_check(&g, "POST /work HTTP/1.1\r\nHost: t\r\nContent-Length: 99999999999999\r\n\r\n", 413);
-	send_and_check(&g, "POST /work HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n", 413);
+	send_and_check(
+		&g, "POST /work HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n", 413);
 	send_and_check(&g, "GET /hello HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\n", 413);
 	CHECK_EQ(g.calls, 0);
 	rig_close(&g);
@@ -59,7 +60,8 @@ TEST(http_limits, chunked_body_ends_at_the_cap)
 	struct ask_conn c = ask_open(g.port);
 	struct ask_answer a = {0};
 	char chunk[0x100 + 16];
-	ask_puts(&c, "POST /work HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\n\r\n");
+	ask_puts(&c,
+		"POST /work HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\n\r\n");
 	CHECK(ask_read(&c, false, &a));
 	CHECK_EQ(a.code, 200);
 	CHECK_STR((char *)a.body.ptr, "abcdefg");
@@ -72,7 +74,8 @@ TEST(http_limits, chunked_body_ends_at_the_cap)
 	CHECK_EQ(g.calls, 1);
 	ask_done(&a);
 	ask_close(&c);
-	send_and_check(&g, "GET /hello HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", 413);
+	send_and_check(
+		&g, "GET /hello HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", 413);
 	rig_close(&g);
 }
 
@@ -80,7 +83,9 @@ TEST(http_limits, unclear_requests_are_400)
 {
 	struct rig g;
 	rig_open(&g, NULL);
-	send_and_check(&g, "POST /work HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400);
+	send_and_check(&g,
+		"POST /work HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		400);
 	send_and_check(&g, "POST /work HTTP/1.1\r\nHost: t\r\nContent-Length: x\r\n\r\n", 400);
 	send_and_check(&g, "POST /work HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}}", 400);
 	send_and_check(&g, "POST /work HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400);
@@ -102,7 +107,8 @@ TEST(http_limits, more_headers_than_are_kept_are_431)
 	for (int i = 0; i < 100; i++)
 		sl_buf_printf(&many, "X-%d: 1\r\n", i);
 	SL_AUTOFREE char *text = sl_asprintf(
-		"POST /work HTTP/1.1\r\nHost: t\r\n%sContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}", (char *)many.ptr);
+		"POST /work HTTP/1.1\r\nHost: t\r\n%sContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}",
+		(char *)many.ptr);
 	send_and_check(&g, text, 431);
 	rig_close(&g);
 }
@@ -133,7 +139,10 @@ TEST(http_limits, pipelined_requests_are_answered_in_order)
 	char text[200];
 	for (int i = 0; i < 200; i++) {
 		int n = snprintf(text, sizeof(text), "POST /%s HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\n\r\n%04d",
-			i % 3 == 0 ? "echo" : i % 3 == 1 ? "work" : "none", i);
+			i % 3 == 0   ? "echo"
+			: i % 3 == 1 ? "work"
+				     : "none",
+			i);
 		ask_send(&c, text, (size_t)n);
 	}
 	for (int i = 0; i < 200; i++) {
@@ -247,7 +256,8 @@ TEST(http_limits, client_that_goes_away_harms_nobody)
 	static const char *const cut[] = {"", "GE", "GET /hello HTTP/1.1\r\nHost: t\r\n",
 		"POST /work HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\n12345",
 		"POST /work HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n123",
-		"POST /work HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nok", "GET /gate HTTP/1.1\r\nHost: t\r\n\r\n"};
+		"POST /work HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nok",
+		"GET /gate HTTP/1.1\r\nHost: t\r\n\r\n"};
 	for (size_t i = 0; i < SL_COUNT(cut) * 10; i++) {
 		struct ask_conn c = ask_open(g.port);
 		struct linger now = {1, 0};

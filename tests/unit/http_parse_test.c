@@ -67,9 +67,12 @@ TEST(router, escapes)
 
 TEST(form, multipart)
 {
-	static const char body[] = PART("one") "1\r\n--a c\r\n" "\r\n" PART("empty") "\r\n"
-		"--a b\r\ncontent-disposition: form-data; filename=\"q\\\"x;y.jpg\"; name=f\r\nContent-Type: image/jpeg\r\nX-A: b\r\n\r\n"
-		"\0\r\n\r\n--\r\n--a b--\r\n";
+	static const char body[] = PART(
+		"one") "1\r\n--a c\r\n"
+		       "\r\n" PART(
+			       "empty") "\r\n"
+					"--a b\r\ncontent-disposition: form-data; filename=\"q\\\"x;y.jpg\"; name=f\r\nContent-Type: image/jpeg\r\nX-A: b\r\n\r\n"
+					"\0\r\n\r\n--\r\n--a b--\r\n";
 	struct sl_form *f;
 	struct sl_err err;
 	CHECK_OK(sl_form_parse(TYPE, sl_slice(body, sizeof(body) - 1), &f, &err));
@@ -87,16 +90,18 @@ TEST(form, multipart)
 
 TEST(form, broken_multipart_is_invalid)
 {
-	static const char *const bad[] = {"", "--a b", "--a b\r", "--a b\r\n", "--a b\r\n\r\n", PART("x"), PART("x") "1\r\n--a b",
-		PART("x") "1\r\n--a b-", PART("x") "1\n--a b--", "preamble\r\n" PART("x") "1\r\n--a b--", "--a bX\r\n",
-		"--a b\r\nContent-Type: x\r\n\r\n1\r\n--a b--", "--a b\r\nno colon\r\n\r\n1\r\n--a b--",
+	static const char *const bad[] = {"", "--a b", "--a b\r", "--a b\r\n", "--a b\r\n\r\n", PART("x"),
+		PART("x") "1\r\n--a b", PART("x") "1\r\n--a b-", PART("x") "1\n--a b--",
+		"preamble\r\n" PART("x") "1\r\n--a b--", "--a bX\r\n", "--a b\r\nContent-Type: x\r\n\r\n1\r\n--a b--",
+		"--a b\r\nno colon\r\n\r\n1\r\n--a b--",
 		"--a b\r\nContent-Disposition: attachment; name=\"x\"\r\n\r\n1\r\n--a b--",
 		"--a b\r\nContent-Disposition: form-data; name=\"x\r\n\r\n1\r\n--a b--",
 		"--a b\r\nContent-Disposition: form-data; name\r\n\r\n1\r\n--a b--",
 		"--a b\r\nContent-Disposition: form-data; filename=y\r\nContent-Disposition: form-data; name=x; filename=y\r\n\r\n1"
 		"\r\n--a b--"};
-	static const char *const types[] = {"multipart/form-data", "multipart/form-data; boundary=",
-		"multipart/form-data; boundary=\"", "multipart/form-data; boundary=\"\x01\"", "multipart/form-data; boundary=\"a \"",
+	static const char *const types[] = {"multipart/form-data",
+		"multipart/form-data; boundary=", "multipart/form-data; boundary=\"",
+		"multipart/form-data; boundary=\"\x01\"", "multipart/form-data; boundary=\"a \"",
 		"multipart/form-data; boundary="
 		"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffggggggggggh"};
 	struct sl_form *f;

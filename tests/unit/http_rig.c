@@ -22,8 +22,9 @@ static void show(struct sl_request *r, void *arg)
 {
 	const char *q = sl_request_query(r, "q"), *h = sl_request_header(r, "X-Test");
 	sl_answer_header(r, "X-Answer", "yes");
-	sl_answer_json(r, 200, json_pack("{s:s,s:s,s:s*,s:s*,s:s}", "method", sl_request_method(r), "name",
-		sl_request_param(r, "name"), "q", q, "h", h, "path", sl_request_path(r)));
+	sl_answer_json(r, 200,
+		json_pack("{s:s,s:s,s:s*,s:s*,s:s}", "method", sl_request_method(r), "name",
+			sl_request_param(r, "name"), "q", q, "h", h, "path", sl_request_path(r)));
 }
 
 static void rest(struct sl_request *r, void *arg)
@@ -91,22 +92,16 @@ static void listen_in(struct sl_request *r, void *arg)
 	pthread_mutex_unlock(&g->lock);
 }
 
-const struct sl_route rig_routes[] = {
-	{"GET", "/hello", SL_RUN_NOW, NULL, hello, "test", "Says hello", "q!:string:what is asked\nn:integer:how many", NULL,
-		"text/plain"},
+const struct sl_route rig_routes[] = {{"GET", "/hello", SL_RUN_NOW, NULL, hello, "test", "Says hello",
+					      "q!:string:what is asked\nn:integer:how many", NULL, "text/plain"},
 	{"GET|POST|PUT", "/echo", SL_RUN_NOW, "http.body_bytes", echo, .request = "{\"type\":\"object\"}"},
-	{"POST", "/work", SL_RUN_WORKER, "http.body_bytes", echo},
-	{"GET", "/show/{name}", SL_RUN_WORKER, NULL, show},
-	{"GET", "/show/fixed", SL_RUN_NOW, NULL, hello},
-	{"GET", "/files/{rest...}", SL_RUN_NOW, NULL, rest},
+	{"POST", "/work", SL_RUN_WORKER, "http.body_bytes", echo}, {"GET", "/show/{name}", SL_RUN_WORKER, NULL, show},
+	{"GET", "/show/fixed", SL_RUN_NOW, NULL, hello}, {"GET", "/files/{rest...}", SL_RUN_NOW, NULL, rest},
 	{"POST", "/json", SL_RUN_NOW, "http.body_bytes", json_back},
-	{"POST", "/form", SL_RUN_NOW, "http.body_bytes", form_back, .request = "multipart/form-data, application/json {\"type\":\"object\"}",
-		.ok = 201, .errors = "422"},
-	{"GET", "/fail/{status}", SL_RUN_NOW, NULL, fails},
-	{"GET", "/gate", SL_RUN_WORKER, NULL, gated},
-	{"GET", "/later", SL_RUN_LATER, NULL, keep},
-	{"GET", "/events", SL_RUN_LATER, NULL, listen_in},
-	{0}};
+	{"POST", "/form", SL_RUN_NOW, "http.body_bytes", form_back,
+		.request = "multipart/form-data, application/json {\"type\":\"object\"}", .ok = 201, .errors = "422"},
+	{"GET", "/fail/{status}", SL_RUN_NOW, NULL, fails}, {"GET", "/gate", SL_RUN_WORKER, NULL, gated},
+	{"GET", "/later", SL_RUN_LATER, NULL, keep}, {"GET", "/events", SL_RUN_LATER, NULL, listen_in}, {0}};
 
 /* words: "name=value" settings, NULL ends. */
 void rig_open(struct rig *g, const char *const *words)

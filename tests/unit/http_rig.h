@@ -11,7 +11,7 @@ struct rig {
 	int port;
 	pthread_mutex_t lock;
 	pthread_cond_t moved;
-	bool open;          /* the gate */
+	bool open; /* the gate */
 	int waiting, passed;
 	struct sl_request *kept;
 	struct sl_stream *stream;

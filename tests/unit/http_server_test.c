@@ -65,7 +65,8 @@ TEST(http, bodies_json_and_forms)
 	CHECK_STR((char *)a.body.ptr, "{\"a\":\"1\",\"b\":\"x y\"}");
 	ask_done(&a);
 	CHECK_EQ(ask(g.port, "POST /form", "multipart/form-data; boundary=zz",
-		"--zz\r\nContent-Disposition: form-data; name=\"f\"\r\n\r\nv1\r\n--zz--\r\n", &a), 200);
+			 "--zz\r\nContent-Disposition: form-data; name=\"f\"\r\n\r\nv1\r\n--zz--\r\n", &a),
+		200);
 	CHECK_STR((char *)a.body.ptr, "{\"f\":\"v1\"}");
 	ask_done(&a);
 	CHECK_EQ(ask(g.port, "POST /form", "multipart/form-data; boundary=zz", "--zz\r\n", NULL), 400);
@@ -77,7 +78,8 @@ TEST(http, status_table)
 {
 	static const int want[][2] = {{SL_NOT_FOUND, 404}, {SL_EXISTS, 409}, {SL_CONFLICT, 409}, {SL_REFUSED, 409},
 		{SL_INVALID, 400}, {SL_TOO_LARGE, 413}, {SL_UNSUPPORTED, 415}, {SL_UNREADABLE, 422}, {SL_BUSY, 503},
-		{SL_TIMEOUT, 504}, {SL_CLOSED, 503}, {SL_IO, 500}, {SL_AWAY, 503}, {SL_CORRUPT, 500}, {SL_CANCELLED, 500}};
+		{SL_TIMEOUT, 504}, {SL_CLOSED, 503}, {SL_IO, 500}, {SL_AWAY, 503}, {SL_CORRUPT, 500},
+		{SL_CANCELLED, 500}};
 	struct rig g;
 	rig_open(&g, NULL);
 	for (size_t i = 0; i < SL_COUNT(want); i++) {
@@ -109,7 +111,8 @@ TEST(http, openapi_and_metrics_are_served)
 	CHECK_STR(json_string_value(json_object_get(json_array_get(params, 0), "name")), "q");
 	CHECK(json_is_true(json_object_get(json_array_get(params, 0), "required")));
 	CHECK(!json_is_true(json_object_get(json_array_get(params, 1), "required")));
-	json_t *form = json_object_get(json_object_get(paths, "/form"), "post"), *codes = json_object_get(form, "responses");
+	json_t *form = json_object_get(json_object_get(paths, "/form"), "post"),
+	       *codes = json_object_get(form, "responses");
 	json_t *types = json_object_get(json_object_get(form, "requestBody"), "content");
 	CHECK_EQ(json_object_size(types), 2);
 	CHECK(json_object_get(json_object_get(types, "application/json"), "schema"));

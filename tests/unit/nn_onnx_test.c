@@ -160,7 +160,10 @@ TEST(nn_onnx, a_name_that_is_no_utf8_is_invalid)
 	struct sl_graph *g = sl_graph_new("tiny"), *back = NULL;
 	SL_AUTO(sl_buf_done) struct sl_buf file = {0};
 	struct sl_err err = {0};
-	int x = sl_graph_input(g, "Gr\xf6\xdf" "e", SL_SHAPE(1, 3, 4, 4));
+	int x = sl_graph_input(g,
+		"Gr\xf6\xdf"
+		"e",
+		SL_SHAPE(1, 3, 4, 4));
 
 	sl_graph_output(g, sl_graph_op(g, SL_OP_RELU, "y", &x, 1));
 	CHECK_OK(sl_onnx_write(g, &file, &err));

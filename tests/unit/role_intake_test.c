@@ -82,9 +82,10 @@ TEST(intake, poison_never_blocks)
 		append(&g, bad[i]);
 		rig_review_message(&g, (int)i);
 	}
-	static const char *const worse[] = {"\"candidates\":{}", "\"candidates\":[1]", "\"candidates\":[{\"class\":-1,\"confidence\":1}]",
-		"\"candidates\":[{\"class\":1}]", "\"candidates\":[{\"class\":1,\"confidence\":1.5}]",
-		"\"candidates\":[],\"device\":7", "\"candidates\":[],\"time\":\"now\"",
+	static const char *const worse[] = {"\"candidates\":{}", "\"candidates\":[1]",
+		"\"candidates\":[{\"class\":-1,\"confidence\":1}]", "\"candidates\":[{\"class\":1}]",
+		"\"candidates\":[{\"class\":1,\"confidence\":1.5}]", "\"candidates\":[],\"device\":7",
+		"\"candidates\":[],\"time\":\"now\"",
 		"\"candidates\":[],\"device\":\"0123456789012345678901234567890123456789012345678901234567890123\""};
 	for (size_t i = 0; i < SL_COUNT(worse); i++) {
 		SL_AUTOFREE char *text = sl_asprintf("{\"v\":1,\"key\":\"%s\",%s}", key, worse[i]);

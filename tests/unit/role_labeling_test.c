@@ -190,18 +190,22 @@ TEST(labeling, bad_input_says_what_is_wrong)
 	rig_add_reviews(&g, 0, 1);
 	rig_key(key, 0);
 	SL_AUTOFREE char *what = sl_asprintf("POST /v1/reviews/%s/votes", key);
-	static const char *const bad[] = {"", "{", "{}", "[]", "{\"voter\":\"a\"}", "{\"voter\":\"a\",\"vote_id\":\"1\"}",
-		"{\"voter\":\"a\",\"vote_id\":\"1\",\"choice\":2}", "{\"voter\":\"a\",\"vote_id\":\"1\",\"choice\":-1}",
-		"{\"voter\":\"a\",\"vote_id\":\"1\",\"choice\":\"\"}", "{\"voter\":\"a b\",\"vote_id\":\"1\",\"choice\":0}",
-		"{\"voter\":\"\",\"vote_id\":\"1\",\"choice\":0}", "{\"voter\":\"a\",\"vote_id\":1,\"choice\":0}",
-		"{\"voter\":\"a\",\"vote_id\":\"1\",\"choice\":0,\"expert\":1}", "{\"voter\":\"a\",\"vote_id\":\"1\",\"choice\":0.5}",
+	static const char *const bad[] = {"", "{", "{}", "[]", "{\"voter\":\"a\"}",
+		"{\"voter\":\"a\",\"vote_id\":\"1\"}", "{\"voter\":\"a\",\"vote_id\":\"1\",\"choice\":2}",
+		"{\"voter\":\"a\",\"vote_id\":\"1\",\"choice\":-1}",
+		"{\"voter\":\"a\",\"vote_id\":\"1\",\"choice\":\"\"}",
+		"{\"voter\":\"a b\",\"vote_id\":\"1\",\"choice\":0}", "{\"voter\":\"\",\"vote_id\":\"1\",\"choice\":0}",
+		"{\"voter\":\"a\",\"vote_id\":1,\"choice\":0}",
+		"{\"voter\":\"a\",\"vote_id\":\"1\",\"choice\":0,\"expert\":1}",
+		"{\"voter\":\"a\",\"vote_id\":\"1\",\"choice\":0.5}",
 		"{\"voter\":\"a\",\"vote_id\":\"1\",\"choice\":99999999999999}"};
 	for (size_t i = 0; i < SL_COUNT(bad); i++)
 		json_decref(ask_json(g.port, what, bad[i], 400));
-	static const char *const get[] = {"GET /v1/reviews/next", "GET /v1/reviews/next?voter=a%20b", "GET /v1/reviews/next?voter=a&n=0",
-		"GET /v1/reviews/next?voter=a&n=51", "GET /v1/reviews/next?voter=a&n=x", "GET /v1/reviews/nokey",
-		"GET /v1/reviews?state=odd", "GET /v1/reviews?n=1000", "GET /v1/voters/a%2Fb", "GET /v1/labels?after=x",
-		"GET /v1/labels?n=0", "GET /v1/labels?after=1.2", "GET /v1/labels?after=-2"};
+	static const char *const get[] = {"GET /v1/reviews/next", "GET /v1/reviews/next?voter=a%20b",
+		"GET /v1/reviews/next?voter=a&n=0", "GET /v1/reviews/next?voter=a&n=51",
+		"GET /v1/reviews/next?voter=a&n=x", "GET /v1/reviews/nokey", "GET /v1/reviews?state=odd",
+		"GET /v1/reviews?n=1000", "GET /v1/voters/a%2Fb", "GET /v1/labels?after=x", "GET /v1/labels?n=0",
+		"GET /v1/labels?after=1.2", "GET /v1/labels?after=-2"};
 	for (size_t i = 0; i < SL_COUNT(get); i++)
 		json_decref(ask_json(g.port, get[i], NULL, 400));
 	json_decref(vote(&g, 99, "a", "1", "0", 404));
@@ -231,8 +235,9 @@ static void page_through(const char *log)
 		n = json_array_size(json_object_get(v, "labels"));
 		seen += (int)n;
 		free(what);
-		what = json_is_integer(next) ? sl_asprintf("GET /v1/labels?n=4&after=%lld", (long long)json_integer_value(next))
-					     : sl_asprintf("GET /v1/labels?n=4&after=%s", json_string_value(next));
+		what = json_is_integer(next)
+			       ? sl_asprintf("GET /v1/labels?n=4&after=%lld", (long long)json_integer_value(next))
+			       : sl_asprintf("GET /v1/labels?n=4&after=%s", json_string_value(next));
 		json_decref(v);
 	}
 	CHECK_EQ(seen, 25);
@@ -253,7 +258,8 @@ TEST(labeling, outbox_of_a_crash_is_published)
 	struct sl_verdict verdict;
 	struct sl_err err;
 	char key[SL_KEY];
-	role_rig_open(&g, (const char *const[]){"reviews.cap=1", "store.log=fault+mem:?every=2&calls=append&status=AWAY", NULL});
+	role_rig_open(&g,
+		(const char *const[]){"reviews.cap=1", "store.log=fault+mem:?every=2&calls=append&status=AWAY", NULL});
 	sl_hub_swap_bundle(g.ctx.hub, tiny_bundle("tiny"));
 	rig_add_reviews(&g, 0, 3);
 	for (int i = 0; i < 3; i++) {
@@ -293,8 +299,8 @@ TEST(labeling, classes_come_from_the_alias_where_there_is_no_bundle)
 	role_rig_stop(&g);
 	tiny_bundle_file("tiny", &file);
 	CHECK_OK(sl_model_put(g.ctx.stores.artifacts, sl_buf_slice(&file), digest, &err));
-	CHECK_OK(sl_model_publish(&g.ctx.stores, g.cfg, &(struct sl_publish){.digest = digest, .force = true, .by = "test"}, &e,
-		NULL, &err));
+	CHECK_OK(sl_model_publish(&g.ctx.stores, g.cfg,
+		&(struct sl_publish){.digest = digest, .force = true, .by = "test"}, &e, NULL, &err));
 	role_rig_start(&g, labeling_only);
 	while (ask(g.port, "GET /v1/taxonomy", NULL, NULL, NULL) != 200)
 		sched_yield();
@@ -339,7 +345,8 @@ struct crowd {
 
 static bool vote_once(struct ask_conn *c, struct crowd *me, json_t *review, struct ask_answer *a)
 {
-	SL_AUTOFREE char *what = sl_asprintf("POST /v1/reviews/%s/votes", json_string_value(json_object_get(review, "key")));
+	SL_AUTOFREE char *what =
+		sl_asprintf("POST /v1/reviews/%s/votes", json_string_value(json_object_get(review, "key")));
 	SL_AUTOFREE char *body = sl_asprintf("{\"voter\":\"v%d\",\"vote_id\":\"%.40s\",\"choice\":%d}", me->number,
 		json_string_value(json_object_get(review, "key")), me->number % 2);
 	ask_request(c, what, "application/json", sl_slice_str(body), NULL);
@@ -360,8 +367,7 @@ static void *crowd_main(void *arg)
 		CHECK_EQ(a.code, 200);
 		CHECK_STATUS(sl_json_parse(sl_buf_slice(&a.body), "next", &v, NULL), SL_OK);
 		n = json_array_size(json_object_get(v, "reviews"));
-		json_array_foreach(json_object_get(v, "reviews"), i, one)
-			CHECK(vote_once(&c, me, one, &a));
+		json_array_foreach(json_object_get(v, "reviews"), i, one) CHECK(vote_once(&c, me, one, &a));
 		json_decref(v);
 	}
 	ask_done(&a);
@@ -433,10 +439,13 @@ TEST(labeling, the_original_page_and_its_form)
 	CHECK_EQ(ask(g.port, "POST /labeling/image", "application/x-www-form-urlencoded", form, &a), 303);
 	CHECK_STR(ask_header(&a, "Location", cookie, sizeof(cookie)), "/labeling/image?voter=ann");
 	ask_done(&a);
-	CHECK_EQ(ask(g.port, "POST /labeling/image", "application/x-www-form-urlencoded", form, NULL), 303); /* sent twice: once */
+	CHECK_EQ(ask(g.port, "POST /labeling/image", "application/x-www-form-urlencoded", form, NULL),
+		303); /* sent twice: once */
 	form[12] = '0';
 	CHECK_EQ(ask(g.port, "POST /labeling/image", "application/x-www-form-urlencoded", form, NULL), 409);
-	CHECK_EQ(ask(g.port, "POST /labeling/image", "application/x-www-form-urlencoded", "label_radio=x&image_id=y", NULL), 400);
+	CHECK_EQ(ask(g.port, "POST /labeling/image", "application/x-www-form-urlencoded", "label_radio=x&image_id=y",
+			 NULL),
+		400);
 	CHECK_EQ(ask(g.port, "GET /labeling/image?image_id=x", NULL, NULL, NULL), 400);
 
 	/* A visitor without a name gets one, and keeps it by the cookie. */
@@ -446,8 +455,10 @@ TEST(labeling, the_original_page_and_its_form)
 	CHECK(ask_read(&c, false, &a));
 	CHECK_EQ(a.code, 200);
 	CHECK(ask_header(&a, "Set-Cookie", cookie, sizeof(cookie)));
-	SL_AUTOFREE char *more = sl_asprintf("Cookie: %.*s; signloop_image=%s\r\n", (int)strcspn(cookie, ";"), cookie, other);
-	ask_request(&c, "POST /labeling/image", "application/x-www-form-urlencoded", sl_slice_str("label_radio=not_a_sign"), more);
+	SL_AUTOFREE char *more =
+		sl_asprintf("Cookie: %.*s; signloop_image=%s\r\n", (int)strcspn(cookie, ";"), cookie, other);
+	ask_request(&c, "POST /labeling/image", "application/x-www-form-urlencoded",
+		sl_slice_str("label_radio=not_a_sign"), more);
 	CHECK(ask_read(&c, false, &a));
 	CHECK_EQ(a.code, 303);
 	SL_AUTOFREE char *what = sl_asprintf("GET /v1/reviews/%s", other);
@@ -467,10 +478,12 @@ TEST(labeling, the_original_json_vote)
 	start(&g, (const char *const[]){"reviews.cap=10", NULL});
 	rig_add_reviews(&g, 0, 1);
 	rig_key(key, 0);
-	static const char *const labels[] = {"\"\xeb\xb9\xa8\xea\xb0\x95\"", "\"orange\"", "\"R\"", "0", "\"1\"", "\"unreadable\""};
+	static const char *const labels[] = {
+		"\"\xeb\xb9\xa8\xea\xb0\x95\"", "\"orange\"", "\"R\"", "0", "\"1\"", "\"unreadable\""};
 	static const char *const choices[] = {"0", "1", "0", "0", "1", "unreadable"};
 	for (size_t i = 0; i < SL_COUNT(labels); i++) {
-		SL_AUTOFREE char *body = sl_asprintf("{\"image_id\":\"%s\",\"selected_label\":%s,\"voter\":\"v%zu\"}", key, labels[i], i);
+		SL_AUTOFREE char *body = sl_asprintf(
+			"{\"image_id\":\"%s\",\"selected_label\":%s,\"voter\":\"v%zu\"}", key, labels[i], i);
 		json_t *v = ask_json(g.port, "POST /labeling/test", body, 200);
 		CHECK_STR(text(v, "result"), "GOOD");
 		json_decref(v);

@@ -100,9 +100,12 @@ TEST(jobs, one_that_cannot_be_stored_is_not_resumed)
 TEST(jobs, a_request_that_is_none_is_named)
 {
 	static const char *const bad[][2] = {{"{}", "kind"}, {"[]", "object"}, {"{\"kind\":\"dance\"}", "kind"},
-		{"{\"kind\":\"train\",\"dataset\":\"7\"}", "dataset"}, {"{\"kind\":\"train\",\"publish\":1}", "publish"},
-		{"{\"kind\":\"train\",\"options\":{\"epoch\":1}}", "epoch"}, {"{\"kind\":\"train\",\"options\":{\"epochs\":-1}}", "epochs"},
-		{"{\"kind\":\"train\",\"options\":{\"epochs\":\"1\"}}", "epochs"}, {"{\"kind\":\"train\",\"by\":7}", "by"}};
+		{"{\"kind\":\"train\",\"dataset\":\"7\"}", "dataset"},
+		{"{\"kind\":\"train\",\"publish\":1}", "publish"},
+		{"{\"kind\":\"train\",\"options\":{\"epoch\":1}}", "epoch"},
+		{"{\"kind\":\"train\",\"options\":{\"epochs\":-1}}", "epochs"},
+		{"{\"kind\":\"train\",\"options\":{\"epochs\":\"1\"}}", "epochs"},
+		{"{\"kind\":\"train\",\"by\":7}", "by"}};
 	struct sl_jobs *j = open_jobs();
 	struct sl_err err;
 	char id[SL_JOB_ID];
@@ -243,7 +246,8 @@ TEST(learning, a_model_that_is_sent_is_stored_and_not_published)
 	CHECK(a.code >= 400 && a.code < 500);
 	ask_done(&a);
 	ask_request(&c, "POST /v1/models", "multipart/form-data; boundary=B",
-		sl_slice_str("--B\r\nContent-Disposition: form-data; name=\"classifier\"\r\n\r\nno net\r\n--B--\r\n"), NULL);
+		sl_slice_str("--B\r\nContent-Disposition: form-data; name=\"classifier\"\r\n\r\nno net\r\n--B--\r\n"),
+		NULL);
 	CHECK(ask_read(&c, false, &a));
 	CHECK(a.code >= 400 && a.code < 500);
 	ask_done(&a);
@@ -286,7 +290,8 @@ TEST(learning, a_job_that_cannot_be_done_fails_with_its_reason)
 
 TEST(learning, the_originals_routes_answer_at_once_with_a_job)
 {
-	static const char *const routes[] = {"GET /model/training", "POST /model/training-test", "GET /model/parameter"};
+	static const char *const routes[] = {
+		"GET /model/training", "POST /model/training-test", "GET /model/parameter"};
 	struct role_rig g;
 	role_rig_open(&g, NULL);
 	role_rig_start(&g, roles);

@@ -8,8 +8,8 @@
 
 void role_rig_open(struct role_rig *g, const char *const *words)
 {
-	static const char *const base[] = {"http.listen=127.0.0.1:0", "store.log=mem:", "store.crops=mem:", "store.reviews=mem:",
-		"store.artifacts=mem:", NULL};
+	static const char *const base[] = {"http.listen=127.0.0.1:0",
+		"store.log=mem:", "store.crops=mem:", "store.reviews=mem:", "store.artifacts=mem:", NULL};
 	struct sl_err err;
 	*g = (struct role_rig){.cfg = sl_settings_new()};
 	for (int pass = 0; pass < 2; pass++)
@@ -82,7 +82,10 @@ void rig_add_reviews(struct role_rig *g, int from, int n)
 {
 	struct sl_err err;
 	for (int i = from; i < from + n; i++) {
-		struct sl_review r = {.ncandidate = 2, .candidate = {{1, 0.5f}, {0, 0.25f}}, .device = "car1", .time_ms = 1700000000000};
+		struct sl_review r = {.ncandidate = 2,
+			.candidate = {{1, 0.5f}, {0, 0.25f}},
+			.device = "car1",
+			.time_ms = 1700000000000};
 		rig_key(r.key, i);
 		CHECK_OK(sl_reviews_add(g->ctx.stores.reviews, &r, 1, NULL, &err));
 	}

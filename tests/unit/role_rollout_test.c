@@ -53,7 +53,8 @@ static bool is_live(struct role_rig *g, const char *digest)
 
 static double failures(void)
 {
-	return sl_metric_value(sl_counter("signloop_rollout_failures_total", NULL, "Bundles that could not be brought into service."));
+	return sl_metric_value(
+		sl_counter("signloop_rollout_failures_total", NULL, "Bundles that could not be brought into service."));
 }
 
 /* Looks until it is so; the harness ends a test that waits for ever. */

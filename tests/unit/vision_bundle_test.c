@@ -210,7 +210,8 @@ TEST(bundle, numbers_of_each_channel_or_one_for_all)
 	json_decref(info);
 }
 
-static enum sl_status open_with(json_t *info, const struct sl_graph *d, const struct sl_graph *c, struct sl_err *ret_err)
+static enum sl_status open_with(
+	json_t *info, const struct sl_graph *d, const struct sl_graph *c, struct sl_err *ret_err)
 {
 	SL_AUTO(sl_buf_done) struct sl_buf file = {0}, detector = {0}, classifier = {0};
 	struct sl_bundle *b = NULL;

@@ -34,5 +34,5 @@ struct sl_targets {
 /* Centre focal loss and GIoU loss over N,5,h,w on the stride-4 grid; targets: one per
  * sample. norm: boxes in the batch (at least 1). parts[0] heat, parts[1] box;
  * total = heat + 2 box. */
-float sl_loss_center(const struct sl_tensor *out, const struct sl_targets *targets, struct sl_tensor *grad,
-	float parts[4]);
+float sl_loss_center(
+	const struct sl_tensor *out, const struct sl_targets *targets, struct sl_tensor *grad, float parts[4]);

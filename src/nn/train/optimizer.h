@@ -11,9 +11,9 @@
 
 struct sl_adam {
 	float lr, beta1, beta2, eps;
-	float clip;      /* factor of the gradient: 1 or less */
-	int64_t t;       /* of this step, from 1 */
-	float ema_rate;  /* 1 - d */
+	float clip; /* factor of the gradient: 1 or less */
+	int64_t t; /* of this step, from 1 */
+	float ema_rate; /* 1 - d */
 };
 
 /* The vectors of a training; `decay` holds the weight decay of each weight. */

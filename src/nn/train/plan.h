@@ -15,19 +15,19 @@ enum sl_do_kind { SL_DO_CONV, SL_DO_NORM, SL_DO_SUM, SL_DO_UP, SL_DO_POOL, SL_DO
 struct sl_do {
 	enum sl_do_kind kind;
 	const struct sl_node *node;
-	int x, add, y;          /* values; NORM: y = [relu](norm(x) [+ add]), SUM: y = [relu](x [+ add]); add -1: none */
-	int weight, bias;       /* parameters: of Conv and Gemm, or gamma and beta; -1: none */
-	int mean, var;          /* NORM: parameters that are statistics */
+	int x, add, y; /* values; NORM: y = [relu](norm(x) [+ add]), SUM: y = [relu](x [+ add]); add -1: none */
+	int weight, bias; /* parameters: of Conv and Gemm, or gamma and beta; -1: none */
+	int mean, var; /* NORM: parameters that are statistics */
 	bool relu;
-	float eps, ratio;       /* NORM; DROPOUT */
-	bool trans_b;           /* GEMM: weight is out x in */
+	float eps, ratio; /* NORM; DROPOUT */
+	bool trans_b; /* GEMM: weight is out x in */
 };
 
 struct sl_param {
-	int value;    /* in the graph */
+	int value; /* in the graph */
 	size_t at, n; /* place in the vector of weights, or of statistics */
 	bool is_stat;
-	bool decays;  /* weight of Conv or Gemm of rank >= 2 */
+	bool decays; /* weight of Conv or Gemm of rank >= 2 */
 };
 
 /* Which operation made a value and who reads it. */
@@ -39,9 +39,9 @@ struct sl_use {
 };
 
 struct sl_plan {
-	struct sl_graph *g;     /* a clone, owned */
+	struct sl_graph *g; /* a clone, owned */
 	struct sl_shape *shape; /* of each value, for one worker's part of the batch */
-	struct sl_use *use;     /* of each value */
+	struct sl_use *use; /* of each value */
 	struct sl_do *does;
 	int ndo;
 	struct sl_param *param;

@@ -16,9 +16,9 @@ enum sl_status sl_replica_new(
 	const struct sl_plan *p, bool half, uint64_t seed, struct sl_replica **ret, struct sl_err *err);
 void sl_replica_free(struct sl_replica *r); /* NULL is fine */
 
-struct sl_tensor *sl_replica_input(struct sl_replica *r);   /* to be filled before forward */
+struct sl_tensor *sl_replica_input(struct sl_replica *r); /* to be filled before forward */
 struct sl_tensor *sl_replica_outputs(struct sl_replica *r); /* noutput of them, set by forward */
-struct sl_tensor *sl_replica_grads(struct sl_replica *r);   /* of the outputs; filled before backward */
+struct sl_tensor *sl_replica_grads(struct sl_replica *r); /* of the outputs; filled before backward */
 /* Batch mean and unbiased variance of the last forward, as the plan numbers statistics. */
 const float *sl_replica_stats(const struct sl_replica *r);
 

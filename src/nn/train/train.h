@@ -24,11 +24,11 @@
 struct sl_trainer;
 
 struct sl_train_options {
-	int workers;               /* threads, 1..64 */
+	int workers; /* threads, 1..64 */
 	enum sl_precision precision;
 	float beta1, beta2, eps, weight_decay, ema, bn_momentum; /* running = (1-m) running + m batch */
-	float clip_norm;           /* of the averaged gradient; 0: none */
-	uint64_t seed;             /* dropout */
+	float clip_norm; /* of the averaged gradient; 0: none */
+	uint64_t seed; /* dropout */
 };
 
 /* Makes worker w's part of step `step`: fills in (the input shape with its part of the

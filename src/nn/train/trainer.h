@@ -32,18 +32,18 @@ struct sl_trainer {
 	struct sl_plan *plan;
 	bool half;
 	struct sl_worker *worker;
-	float **grad;             /* one a worker */
-	float *weights, *stats;   /* flat, as the plan numbers them */
+	float **grad; /* one a worker */
+	float *weights, *stats; /* flat, as the plan numbers them */
 	float *m, *v, *decay;
 	float *ema, *ema_stats;
-	int64_t step;             /* done */
+	int64_t step; /* done */
 	float lr;
-	double norm;              /* of the step that runs */
-	bool is_refused;          /* the step is given up: some worker failed, or the gradient is not finite */
+	double norm; /* of the step that runs */
+	bool is_refused; /* the step is given up: some worker failed, or the gradient is not finite */
 	pthread_mutex_t lock;
 	pthread_cond_t wake, done;
-	int64_t turn;             /* counts commands */
-	int running;              /* workers that are not done with this turn */
+	int64_t turn; /* counts commands */
+	int running; /* workers that are not done with this turn */
 	bool is_stopping;
 	pthread_barrier_t barrier;
 };
