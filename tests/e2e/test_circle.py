@@ -3,6 +3,7 @@
 the next answer names the new bundle, rollback. And the same under kill -9."""
 import concurrent.futures as cf
 import random
+import threading
 
 import pytest
 import requests
@@ -183,6 +184,31 @@ def test_kill_at_any_moment_loses_nothing(start_server, demo_frames, seed):
     for (key, voter), choice in votes.items():
         got = server.get(f'/v1/reviews/{key}').json()['votes']
         assert any(x['voter'] == voter and str(x['choice']) == choice for x in got), (key, voter)
+    server.wait_drained()
+    assert server.stop() == 0
+    fsck(server.data, '--all')
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_kill_while_learning_and_publishing_breaks_nothing(start_server, demo_frames, seed):
+    """The expert's half of the circle: version, training, publish, rollback, killed wherever it is."""
+    rng = random.Random(seed)
+    server = start_server()
+    send_all(server, demo_frames[:20])
+    server.wait_drained()
+    for _ in range(2):
+        killer = threading.Timer(rng.uniform(0.05, 3), server.kill)
+        killer.start()
+        try:
+            while True:
+                version = server.post('/v1/datasets', {'force': True}, code=201).json()['version']
+                digest = train_and_publish(server, version)['bundle']
+                server.post(f'/v1/models/{digest}/promote', {'by': 'expert1', 'force': True})
+                server.post('/v1/models/rollback', {'by': 'expert1'})
+        except requests.RequestException:
+            killer.join()
+        server.start()
+    assert server.frame(demo_frames[0])['bundle'] in {e['digest'] for e in server.get('/v1/models/log').json()['log']}
     server.wait_drained()
     assert server.stop() == 0
     fsck(server.data, '--all')

@@ -8,7 +8,7 @@ import time
 import pytest
 import requests
 
-from conftest import BUNDLE, ROOT
+from conftest import BUNDLE, ROOT, wait_until
 
 CHROMIUM, DRIVER = shutil.which('chromium'), shutil.which('chromedriver')
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason='no chromium and chromedriver: apt-get install chromium-driver')
@@ -147,10 +147,7 @@ def test_labeling_page_votes_by_key_and_by_click_and_goes_on(start_server, brows
         return next((str(v['choice']) for v in votes if v['voter'] == voter), None)
 
     def wait_vote(key, want):
-        end = time.monotonic() + WAIT_S
-        while vote_on(key) != want:
-            assert time.monotonic() < end, f'the vote on {key} is {vote_on(key)}, not {want}'
-            time.sleep(0.05)
+        wait_until(lambda: vote_on(key) == want, WAIT_S, f'the vote {want} on {key}')
 
     wait_vote(first, candidate)
     b.find('[data-choice="not_a_sign"]').click()
@@ -181,10 +178,8 @@ def test_two_labelers_keep_their_names(start_server, browser):
     key = b.wait(CROP, 'a crop for mina')
     b.press('u')
     b.wait(OTHER_CROP, 'the next crop', key)
-    end = time.monotonic() + WAIT_S
-    while not any(v['voter'] == 'mina' and v['choice'] == 'unreadable' for v in server.get(f'/v1/reviews/{key}').json()['votes']):
-        assert time.monotonic() < end, 'no vote of mina'
-        time.sleep(0.05)
+    wait_until(lambda: any(v['voter'] == 'mina' and v['choice'] == 'unreadable'
+                           for v in server.get(f'/v1/reviews/{key}').json()['votes']), WAIT_S, 'the vote of mina')
     b.open(server.url + '/label')
     assert b.wait("return document.querySelector('#voter').value", 'the name') == 'mina'
 
@@ -216,10 +211,7 @@ def test_expert_makes_a_version_and_sees_it(server, browser):
 
     def some_rows():
         return server.get('/v1/status').json()['dataset']['rows'] > 0
-    end = time.monotonic() + WAIT_S
-    while not some_rows():
-        assert time.monotonic() < end, 'no labelled row'
-        time.sleep(0.1)
+    wait_until(some_rows, WAIT_S, 'a labelled row')
     b.find('#note').send_keys('first')
     b.find('#snap button').click()
     b.wait("return document.querySelector('#versions b')", 'the version')
