@@ -21,6 +21,14 @@ static void to_hex(const uint8_t *p, size_t n, char *ret)
 	ret[2 * n] = 0;
 }
 
+uint32_t sl_fnv1a(const char *s)
+{
+	uint32_t h = 2166136261u;
+	for (; *s; s++)
+		h = (h ^ (uint8_t)*s) * 16777619u;
+	return h;
+}
+
 bool sl_is_sha256_hex(const char *s)
 {
 	return strspn(s, "0123456789abcdef") == SL_HEX_SHA256 - 1 && !s[SL_HEX_SHA256 - 1];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * SHA-256 (FIPS 180-4), hexadecimal and base64 (RFC 4648), random identifiers.
+ * SHA-256 (FIPS 180-4), hexadecimal and base64 (RFC 4648), FNV-1a, random identifiers.
  * Thread: any. Only user of nettle.
  */
 #pragma once
@@ -17,6 +17,8 @@ struct sl_sha256 *sl_sha256_new(void);
 void sl_sha256_add(struct sl_sha256 *h, const void *p, size_t n);
 void sl_sha256_end_hex(struct sl_sha256 *h, char ret[SL_HEX_SHA256]); /* and starts anew */
 void sl_sha256_free(struct sl_sha256 *h);
+
+uint32_t sl_fnv1a(const char *s); /* 32 bits; for tables and shares, never against malice */
 
 bool sl_is_sha256_hex(const char *s); /* 64 lower-case hex digits, no more */
 

@@ -130,7 +130,7 @@ void *drive_car(void *arg)
 {
 	struct drive_one *me = arg;
 	struct sl_drive *d = me->d;
-	struct sl_client *c = sl_client_new();
+	struct sl_client *c = sl_client_new(NULL);
 	struct drive_frame f = {0};
 	struct sl_reply r = {0};
 	struct sl_err err = {0};

@@ -111,7 +111,7 @@ void *drive_voter(void *arg)
 	struct drive_one *me = arg;
 	struct sl_drive *d = me->d;
 	struct voter v = {
-		.d = d, .client = sl_client_new(), .rng = sl_rng((uint64_t)d->seed, (uint64_t)me->number + 1)};
+		.d = d, .client = sl_client_new(NULL), .rng = sl_rng((uint64_t)d->seed, (uint64_t)me->number + 1)};
 
 	snprintf(v.name, sizeof(v.name), "drive-%.6s-%03d", d->run_id, me->number);
 	while (drive_next_slot(d, d->votes) >= 0) {

@@ -25,7 +25,7 @@ enum sl_status sl_remote_bytes(const char *to, const char *method, const char *p
 	SL_AUTOFREE char *url = sl_asprintf("%s%.*s%s", strstr(to, "://") ? "" : "http://", (int)n, to, path);
 	/* The gate may run for minutes on many rows. */
 	SL_AUTOFREE char *patience = sl_asprintf("X-Deadline-Ms: %d", WAIT_MS);
-	struct sl_client *c = sl_client_new();
+	struct sl_client *c = sl_client_new(NULL);
 	struct sl_call call = {.method = method,
 		.url = url,
 		.headers = {patience, NULL},

@@ -15,6 +15,9 @@
 
 struct sl_client {
 	CURL *curl;
+	char *user, *password, *ca, *cert, *key;
+	bool negotiate;
+	int64_t connect_ms;
 	struct sl_rng rng; /* jitter: seeded from the kernel so that many clients do not knock together */
 	char why[CURL_ERROR_SIZE];
 };
@@ -32,7 +35,12 @@ static void global_init(void)
 		SL_BUG("curl_global_init failed");
 }
 
-struct sl_client *sl_client_new(void)
+static char *copy(const char *s)
+{
+	return s ? sl_strdup(s) : NULL;
+}
+
+struct sl_client *sl_client_new(const struct sl_client_how *how)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct sl_client *c = SL_NEW(struct sl_client);
@@ -44,6 +52,15 @@ struct sl_client *sl_client_new(void)
 		SL_BUG("curl_easy_init failed");
 	sl_random(seed, sizeof(seed));
 	c->rng = sl_rng(seed[0], seed[1]);
+	if (how) {
+		c->user = copy(how->user);
+		c->password = copy(how->password);
+		c->ca = copy(how->ca);
+		c->cert = copy(how->cert);
+		c->key = copy(how->key);
+		c->negotiate = how->negotiate;
+		c->connect_ms = how->connect_ms;
+	}
 	return c;
 }
 
@@ -52,6 +69,11 @@ void sl_client_free(struct sl_client *c)
 	if (!c)
 		return;
 	curl_easy_cleanup(c->curl);
+	free(c->user);
+	free(c->password);
+	free(c->ca);
+	free(c->cert);
+	free(c->key);
 	free(c);
 }
 
@@ -216,6 +238,28 @@ static void set_method(CURL *c, struct transfer *t)
 	curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);
 }
 
+static void set_identity(const struct sl_client *c)
+{
+	CURL *h = c->curl;
+
+	if (c->negotiate) {
+		curl_easy_setopt(h, CURLOPT_HTTPAUTH, (long)CURLAUTH_NEGOTIATE);
+		curl_easy_setopt(h, CURLOPT_USERPWD, ":"); /* libcurl asks for a user, and takes the ticket's */
+	} else if (c->user) {
+		curl_easy_setopt(h, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+		curl_easy_setopt(h, CURLOPT_USERNAME, c->user);
+		curl_easy_setopt(h, CURLOPT_PASSWORD, c->password ? c->password : "");
+	}
+	if (c->ca)
+		curl_easy_setopt(h, CURLOPT_CAINFO, c->ca);
+	if (c->cert)
+		curl_easy_setopt(h, CURLOPT_SSLCERT, c->cert);
+	if (c->key)
+		curl_easy_setopt(h, CURLOPT_SSLKEY, c->key);
+	if (c->connect_ms)
+		curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, (long)c->connect_ms);
+}
+
 static void set_options(struct sl_client *c, struct transfer *t, struct curl_slist *headers, int64_t left_ms)
 {
 	CURL *h = c->curl;
@@ -244,6 +288,7 @@ static void set_options(struct sl_client *c, struct transfer *t, struct curl_sli
 	}
 	if (left_ms > 0)
 		curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)SL_MIN(left_ms, (int64_t)86400000));
+	set_identity(c);
 	set_method(h, t);
 }
 

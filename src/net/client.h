@@ -43,8 +43,16 @@ struct sl_reply {
 };
 void sl_reply_done(struct sl_reply *r);
 
+/* Who we are to the server and how we know it. Strings are copied; NULL: libcurl's default. */
+struct sl_client_how {
+	const char *user, *password; /* HTTP Basic */
+	bool negotiate; /* SPNEGO with this process's Kerberos ticket */
+	const char *ca, *cert, *key; /* PEM files: who signs the server; who we are */
+	int64_t connect_ms; /* 0: as long as the call's deadline */
+};
+
 struct sl_client;
-struct sl_client *sl_client_new(void);
+struct sl_client *sl_client_new(const struct sl_client_how *how); /* NULL: as all defaults */
 void sl_client_free(struct sl_client *c); /* NULL is fine */
 
 /* *ret may be used again: what it held is let go first (the body's memory is reused). */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/log.h"
+#include "base/digest.h"
 #include "base/mem.h"
 #include "store/meter.h"
 #include "store/registry.h"
@@ -139,6 +140,11 @@ enum sl_status sl_consumer_seek(struct sl_consumer *c, int partition, int64_t po
 int sl_log_partitions(struct sl_log *l, const char *topic)
 {
 	return l->impl.ops->partitions(l->impl.self, topic);
+}
+
+int sl_log_partition_of(const char *key, int n)
+{
+	return (int)(sl_fnv1a(key) % (uint32_t)n);
 }
 
 enum sl_status sl_log_read(struct sl_log *l, const char *topic, int partition, int64_t position, int max,

@@ -73,6 +73,8 @@ enum sl_status sl_consumer_commit(struct sl_consumer *c, struct sl_err *err);
 enum sl_status sl_consumer_seek(struct sl_consumer *c, int partition, int64_t position, struct sl_err *err);
 
 int sl_log_partitions(struct sl_log *l, const char *topic);
+/* Where a key's messages go, in every backend: FNV-1a (32 bits) modulo n. */
+int sl_log_partition_of(const char *key, int n);
 /* Messages of one partition after `position` (-1: from the first), without a group. */
 enum sl_status sl_log_read(struct sl_log *l, const char *topic, int partition, int64_t position, int max,
 	struct sl_batch *ret, struct sl_err *err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "contract.h"
+#include "base/digest.h"
 #include "base/mem.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -38,6 +39,28 @@ static const char *sqlite_parted(void)
 static const char *dir(void)
 {
 	return in_dir("dir", "store");
+}
+
+const char *sl_test_server(const char *variable)
+{
+	static char why[96];
+	const char *url = getenv(variable), *must = getenv("SIGNLOOP_TEST_SERVERS");
+	if (url && *url)
+		return url;
+	snprintf(why, sizeof(why), "%s is not set: no server (make servers)", variable);
+	if (must && !strcmp(must, "required"))
+		sl_test_fail(__FILE__, __LINE__, "%s", why);
+	SKIP(why);
+}
+
+const char *sl_test_unique(void)
+{
+	static char name[40];
+	if (!*name) {
+		name[0] = 't';
+		sl_random_id(name + 1);
+	}
+	return name;
 }
 
 const struct sl_backend sl_backends_log[] = {

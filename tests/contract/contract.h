@@ -42,6 +42,13 @@ void sl_contract_add(const struct sl_backend *b, const char *contract, const cha
 	static void contract_##test(const struct sl_backend *b)
 #define CONTRACT(contract, test) CONTRACT_IF(contract, name, test)
 
+/* The base URL of a real server from the environment (make servers sets them: SIGNLOOP_TEST_KAFKA,
+ * SIGNLOOP_TEST_HBASE, SIGNLOOP_TEST_MONGODB, SIGNLOOP_TEST_WEBHDFS). Absent: skips the test, or
+ * fails it where SIGNLOOP_TEST_SERVERS=required says that none may be skipped. */
+const char *sl_test_server(const char *variable);
+/* A name that no other test and no earlier run has used: [a-z0-9_]. The same all through one test. */
+const char *sl_test_unique(void);
+
 struct sl_config *sl_test_config(void); /* every default; the test may set more */
 const char *sl_test_fault(const char *url, const char *options); /* "fault+URL?options" */
 

@@ -104,7 +104,7 @@ TEST(client, reads_status_headers_body_and_keeps_the_connection)
 	struct stage s = {
 		.nparts = 2, .part = {OK_HI, "HTTP/1.1 307 No\r\nLocation: http://b/c\r\nContent-Length: 0\r\n\r\n"}};
 	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
-	struct sl_client *c = sl_client_new();
+	struct sl_client *c = sl_client_new(NULL);
 	struct sl_err err = {0};
 	char url[64];
 
@@ -138,7 +138,7 @@ TEST(client, a_body_over_its_cap_is_too_large)
 {
 	struct stage s = {.nparts = 1, .part = {OK_HI}};
 	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
-	struct sl_client *c = sl_client_new();
+	struct sl_client *c = sl_client_new(NULL);
 	struct sl_err err = {0};
 	char url[64];
 
@@ -154,7 +154,7 @@ TEST(client, a_server_that_says_nothing_is_a_timeout)
 {
 	struct stage s = {.nparts = 1, .part = {""}};
 	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
-	struct sl_client *c = sl_client_new();
+	struct sl_client *c = sl_client_new(NULL);
 	struct sl_err err = {0};
 	char url[64];
 
@@ -171,7 +171,7 @@ TEST(client, a_server_that_says_nothing_is_a_timeout)
 TEST(client, nobody_there_is_away_and_secrets_stay_out_of_the_text)
 {
 	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
-	struct sl_client *c = sl_client_new();
+	struct sl_client *c = sl_client_new(NULL);
 	struct sl_err err = {0};
 
 	CHECK_STATUS(sl_client_call(c, &(struct sl_call){.url = "http://me:secret@127.0.0.1:1/a"}, &r, &err), SL_AWAY);
@@ -185,7 +185,7 @@ TEST(client, nobody_there_is_away_and_secrets_stay_out_of_the_text)
 TEST(client, cancel_ends_a_call)
 {
 	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
-	struct sl_client *c = sl_client_new();
+	struct sl_client *c = sl_client_new(NULL);
 	struct sl_err err = {0};
 	atomic_bool cancel = true;
 
@@ -198,7 +198,7 @@ TEST(client, retry_goes_on_after_503_and_a_broken_connection)
 {
 	struct stage s = {.nparts = 3, .part = {BUSY, NULL, OK_HI}};
 	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
-	struct sl_client *c = sl_client_new();
+	struct sl_client *c = sl_client_new(NULL);
 	struct sl_err err = {0};
 	struct sl_retry how = {.tries = 5, .first_ms = 1, .most_ms = 2};
 	char url[64];
@@ -216,7 +216,7 @@ TEST(client, retry_gives_up_with_the_last_answer_or_failure)
 {
 	struct stage s = {.nparts = 3, .part = {BUSY, BUSY, OK_HI}};
 	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
-	struct sl_client *c = sl_client_new();
+	struct sl_client *c = sl_client_new(NULL);
 	struct sl_err err = {0};
 	struct sl_retry how = {.tries = 2, .first_ms = 1, .most_ms = 2};
 	char url[64];

@@ -20,12 +20,9 @@ struct folder {
  * chosen by the path. The kernel drops it with its process. */
 static enum sl_status lock_path(const struct folder *f, const char *path, int *ret_fd, struct sl_err *err)
 {
-	uint32_t h = 2166136261u; /* FNV-1a */
-	for (const char *c = path; *c; c++)
-		h = (h ^ (uint8_t)*c) * 16777619u;
 	SL_AUTOFREE char *file = sl_fs_join(f->root, LOCK_FILE);
 	int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = h, .l_len = 1};
+	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = sl_fnv1a(path), .l_len = 1};
 	int rc = -1;
 	while (fd >= 0 && (rc = fcntl(fd, F_OFD_SETLKW, &l)) && errno == EINTR)
 		;

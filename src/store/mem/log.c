@@ -80,18 +80,10 @@ static struct group *group_of(struct memlog *l, const char *name, struct topic *
 	return l->group = g;
 }
 
-static uint32_t hash(const char *key)
-{
-	uint32_t h = 2166136261u; /* FNV-1a */
-	for (; *key; key++)
-		h = (h ^ (uint8_t)*key) * 16777619u;
-	return h;
-}
-
 static void append_one(struct memlog *l, const struct sl_entry *e)
 {
 	struct topic *t = topic_of(l, e->topic, true);
-	struct part *p = &t->part[hash(e->key) % (uint32_t)t->nparts];
+	struct part *p = &t->part[sl_log_partition_of(e->key, t->nparts)];
 	if (p->n == p->size) {
 		p->size = p->size ? 2 * p->size : 64;
 		p->message = sl_realloc(p->message, (size_t)p->size, sizeof(*p->message));

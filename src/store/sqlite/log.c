@@ -118,14 +118,6 @@ void sl_log_file_wake(struct sl_log_file *l)
 	pthread_mutex_unlock(&l->lock);
 }
 
-static uint32_t hash(const char *key)
-{
-	uint32_t h = 2166136261u; /* FNV-1a */
-	for (; *key; key++)
-		h = (h ^ (uint8_t)*key) * 16777619u;
-	return h;
-}
-
 struct append {
 	struct sl_log_file *l;
 	const struct sl_entry *e;
@@ -140,7 +132,7 @@ static enum sl_status append_one(struct sl_log_file *l, struct sl_db *db, const 
 	enum sl_status s = sl_log_file_make(l, db, e->topic, part, &nparts, err);
 	if (s != SL_OK)
 		return s;
-	int64_t no = part[hash(e->key) % (uint32_t)nparts].no;
+	int64_t no = part[sl_log_partition_of(e->key, nparts)].no;
 	s = last_of(db, no, &last, err);
 	if (s != SL_OK)
 		return s;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/sqlite/openset.h"
+#include "base/digest.h"
 #include "base/mem.h"
 #include <string.h>
 
@@ -153,9 +154,7 @@ int64_t sl_openset_first(const struct sl_openset *o)
 
 static struct voter **slot_of(struct sl_openset *o, const char *name)
 {
-	uint32_t h = 2166136261u; /* FNV-1a */
-	for (const char *c = name; *c; c++)
-		h = (h ^ (uint8_t)*c) * 16777619u;
+	uint32_t h = sl_fnv1a(name);
 	while (o->voter[h % SLOTS] && strcmp(o->voter[h % SLOTS]->name, name))
 		h++;
 	return &o->voter[h % SLOTS];
