@@ -15,7 +15,7 @@ import threading
 import pytest
 import requests
 
-from conftest import ROOT, fsck, run, wait_until
+from rig import ROOT, fsck, run, wait_until
 
 DOCS = sorted((ROOT / 'docs').glob('*.md')) + sorted(ROOT.glob('*.md')) + [ROOT / 'bench' / 'README.md']
 API = ROOT / 'docs' / 'api.md'
