@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "role/curator.h"
 #include "base/mem.h"
+#include "base/metric.h"
 #include "base/thread.h"
 #include "core/manifest.h"
 #include "dataset/segments.h"
@@ -29,6 +30,7 @@ struct sl_curator {
 	int lanes;
 	int64_t since_us; /* when the oldest message that waits came; 0: none waits */
 	struct sl_curator_counts counts;
+	struct sl_metric *lag;
 	pthread_mutex_t lock; /* of stopped */
 	pthread_cond_t cond;
 	bool stopped;
@@ -126,6 +128,7 @@ enum sl_status sl_curator_new(
 	struct lane *l;
 	c->cfg = cfg;
 	c->st = *st;
+	c->lag = sl_histogram("signloop_label_lag_seconds", NULL, "From a label's message to its row in a segment");
 	pthread_mutex_init(&c->lock, NULL);
 	sl_cond_init(&c->cond);
 	enum sl_status s = sl_consumer_open(st->log, SL_GROUP_CURATE, SL_TOPIC_LABELS, &c->consumer, err);
@@ -300,6 +303,8 @@ static enum sl_status store_lane(struct sl_curator *c, struct lane *l, struct sl
 	}
 	if (s != SL_OK)
 		return s;
+	for (int i = 0; i < l->n; i++)
+		sl_metric_time(c->lag, 1000 * SL_MAX(sl_now_ms() - l->wait[i].label.appended_ms, 0));
 	l->last = g.last;
 	drop_first(l, l->n);
 	c->counts.segments++;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/metric.h"
 #include "dataset/segments.h"
 #include "dataset_fixture.h"
 #include "harness.h"
@@ -83,6 +84,7 @@ TEST(curate, stores_at_the_batch_and_after_the_linger)
 	struct sl_err err;
 	CHECK_OK(sl_curator_flush(c, &err));
 	CHECK_EQ(sl_curator_counts(c).rows, 25);
+	CHECK_EQ(sl_metric_value(sl_histogram("signloop_label_lag_seconds", NULL, "")), 25);
 	struct seen s = read_all(&f, &all);
 	CHECK_EQ(all.n, 3);
 	CHECK_EQ(s.rows, 25);
