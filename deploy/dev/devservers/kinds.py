@@ -49,6 +49,7 @@ class Server:
     name = ''
     needs = ()
     ports = ()  # what it listens on
+    lent = ()  # what it advertises, where a test's proxy may listen
     start_s = 90  # it is given up when it is not ready by then
     stop_s = 30  # it is killed when it has not ended by then
     broken = ()  # text in its log that says that it is of no use any more though its process lives
@@ -101,13 +102,17 @@ class JavaServer(Server):
 
 class Kafka(JavaServer):
     name = 'kafka'
-    ports = ('kafka', 'kafka-sasl', 'kafka-controller')
+    ports = ('kafka', 'kafka-sasl', 'kafka-controller', 'kafka-behind')
+    lent = ('kafka-proxy',)
     jars = 'kafka'
 
     def prepare(self, say):
         s = self.state
-        listeners = {'PLAINTEXT': 'kafka', 'SASL_PLAINTEXT': 'kafka-sasl', 'CONTROLLER': 'kafka-controller'}
+        # A client goes on at the address that the broker advertises, so a proxy needs a listener of its own behind it.
+        listeners = {'PLAINTEXT': 'kafka', 'SASL_PLAINTEXT': 'kafka-sasl', 'PROXIED': 'kafka-behind',
+                     'CONTROLLER': 'kafka-controller'}
         at = {name: f'{name}://{s.address(port)}' for name, port in listeners.items()}
+        advertised = [at['PLAINTEXT'], at['SASL_PLAINTEXT'], f'PROXIED://{s.address("kafka-proxy")}']
         file = self.dir('conf') / 'server.properties'
         values = self.configured({
             'process.roles': 'broker,controller',
@@ -115,8 +120,9 @@ class Kafka(JavaServer):
             'controller.quorum.voters': f'1@{s.address("kafka-controller")}',
             'controller.listener.names': 'CONTROLLER',
             'listeners': ','.join(at.values()),
-            'advertised.listeners': f'{at["PLAINTEXT"]},{at["SASL_PLAINTEXT"]}',
-            'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT',
+            'advertised.listeners': ','.join(advertised),
+            'listener.security.protocol.map':
+                'PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT',
             'inter.broker.listener.name': 'PLAINTEXT',
             'sasl.enabled.mechanisms': 'PLAIN',
             'listener.name.sasl_plaintext.plain.sasl.jaas.config':

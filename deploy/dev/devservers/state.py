@@ -14,7 +14,7 @@ from . import Trouble
 BASE = 29000
 # Each name has one port: base + its place here.
 PORTS = ('kafka', 'kafka-sasl', 'kafka-controller', 'namenode', 'webhdfs', 'datanode', 'datanode-http', 'datanode-ipc',
-         'datanode-internal', 'zookeeper', 'hbase-master', 'hbase-region', 'rest', 'mongodb')
+         'datanode-internal', 'zookeeper', 'hbase-master', 'hbase-region', 'rest', 'mongodb', 'kafka-behind', 'kafka-proxy')
 BLOCK = 20
 FREE_BASES = range(20000, 29000, BLOCK)  # where --port-base 0 looks: below the kernel's own choices
 HOST = '127.0.0.1'
