@@ -222,7 +222,7 @@ def main():
     if missing:
         sys.exit(f'bench: {", ".join(missing)} not set; make bench-cluster starts the servers and sets them')
     state = json.loads(subprocess.run([str(a.servers), 'status', '--json'], stdout=subprocess.PIPE, text=True, check=True).stdout)
-    servers = {n: s['pid'] for n, s in state.items() if s.get('pid')}
+    servers = {row['name']: row['pid'] for row in state if 'pid' in row}
     rounds, seconds = (1, 5) if a.short else (5, 12)
     model = re.search(r'model name\s*: (.*)', pathlib.Path('/proc/cpuinfo').read_text())
     print(f'{time.strftime("%Y-%m-%d")}, {os.cpu_count()} cores, {model.group(1) if model else platform.machine()}, load '
