@@ -53,6 +53,8 @@ class Process:
             child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env, cwd=cwd,
                                      start_new_session=True)
         self.pid = child.pid
+        while command_line(child.pid) != argv and child.poll() is None:
+            time.sleep(0.001)  # for a moment after its start a program has no command line yet
         state = stat(child.pid)
         self.told = {'pid': child.pid, 'start': state[1] if state else 0, 'argv': argv, 'log_from': log_from,
                      'since': time.time(), 'ready': False}
