@@ -12,6 +12,7 @@ import time
 
 from .state import write
 
+THAW_S = 2
 LOG_MAX = 16 << 20  # a longer log is set aside when its server is started
 
 
@@ -103,6 +104,16 @@ class Process:
             return False
         finally:
             os.close(fd)
+
+    def thaw(self):
+        """Until its main thread waits again: what is signalled to one that only begins to go on may reach another thread,
+        and Python's then does nothing about it."""
+        if not self.frozen:
+            return
+        self.signal(signal.SIGCONT)
+        end = time.monotonic() + THAW_S
+        while (stat(self.pid) or ('S',))[0] != 'S' and time.monotonic() < end:
+            time.sleep(0.01)
 
     def wait_gone(self, seconds):
         """Whether it has ended within that time."""
