@@ -12,6 +12,7 @@ import time
 
 from .state import write
 
+THAW_S = 2
 LOG_MAX = 16 << 20  # a longer log is set aside when its server is started
 
 
@@ -53,6 +54,8 @@ class Process:
             child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env, cwd=cwd,
                                      start_new_session=True)
         self.pid = child.pid
+        while command_line(child.pid) != argv and child.poll() is None:
+            time.sleep(0.001)  # for a moment after its start a program has no command line yet
         state = stat(child.pid)
         self.told = {'pid': child.pid, 'start': state[1] if state else 0, 'argv': argv, 'log_from': log_from,
                      'since': time.time(), 'ready': False}
@@ -101,6 +104,16 @@ class Process:
             return False
         finally:
             os.close(fd)
+
+    def thaw(self):
+        """Until its main thread waits again: what is signalled to one that only begins to go on may reach another thread,
+        and Python's then does nothing about it."""
+        if not self.frozen:
+            return
+        self.signal(signal.SIGCONT)
+        end = time.monotonic() + THAW_S
+        while (stat(self.pid) or ('S',))[0] != 'S' and time.monotonic() < end:
+            time.sleep(0.01)
 
     def wait_gone(self, seconds):
         """Whether it has ended within that time."""
