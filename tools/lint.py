@@ -33,6 +33,7 @@ FOREIGN = {
     'omp.h': ('src/nn/dnnl/', 'src/nn/train/'),
     'microhttpd.h': ('src/http/',),
     'sqlite3.h': ('src/store/sqlite/',),
+    'librdkafka/rdkafka.h': ('src/store/kafka/',),
     'curl/curl.h': ('src/net/',),
     'jpeglib.h': ('src/vision/jpeg.c',),
     'spng.h': ('src/vision/png.c',),

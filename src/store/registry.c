@@ -2,10 +2,17 @@
 #include "store/registry.h"
 #include "base/mem.h"
 #include "store/dir/dir.h"
+#include "store/kafka/kafka.h"
 #include "store/mem/mem.h"
 #include "store/sqlite/sqlite.h"
 #include "store/wrap/wrap.h"
 #include <stdio.h>
+
+#ifdef SL_WITH_KAFKA
+#define KAFKA_LOG &sl_kafka_log
+#else
+#define KAFKA_LOG NULL
+#endif
 
 enum kind { LOG, CROPS, REVIEWS, ARTIFACTS, KINDS };
 
@@ -39,7 +46,11 @@ static const struct backend {
 		.serves = {[ARTIFACTS] = true},
 		.wants_path = true,
 		.artifacts = &sl_dir_artifacts},
-	{.scheme = "kafka", .form = "kafka://HOST:PORT", .serves = {[LOG] = true}, .wants_path = true},
+	{.scheme = "kafka",
+		.form = "kafka://HOST:PORT",
+		.serves = {[LOG] = true},
+		.wants_path = true,
+		.log = KAFKA_LOG},
 	{.scheme = "hbase", .form = "hbase://HOST:PORT", .serves = {[CROPS] = true}, .wants_path = true},
 	{.scheme = "mongodb", .form = "mongodb://HOST:PORT", .serves = {[REVIEWS] = true}, .wants_path = true},
 	{.scheme = "webhdfs", .form = "webhdfs://HOST:PORT/PATH", .serves = {[ARTIFACTS] = true}, .wants_path = true},
