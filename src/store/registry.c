@@ -4,8 +4,15 @@
 #include "store/dir/dir.h"
 #include "store/mem/mem.h"
 #include "store/sqlite/sqlite.h"
+#include "store/webhdfs/webhdfs.h"
 #include "store/wrap/wrap.h"
 #include <stdio.h>
+
+#ifdef SL_WITH_WEBHDFS
+#define WEBHDFS_ARTIFACTS &sl_webhdfs_artifacts
+#else
+#define WEBHDFS_ARTIFACTS NULL
+#endif
 
 enum kind { LOG, CROPS, REVIEWS, ARTIFACTS, KINDS };
 
@@ -42,7 +49,11 @@ static const struct backend {
 	{.scheme = "kafka", .form = "kafka://HOST:PORT", .serves = {[LOG] = true}, .wants_path = true},
 	{.scheme = "hbase", .form = "hbase://HOST:PORT", .serves = {[CROPS] = true}, .wants_path = true},
 	{.scheme = "mongodb", .form = "mongodb://HOST:PORT", .serves = {[REVIEWS] = true}, .wants_path = true},
-	{.scheme = "webhdfs", .form = "webhdfs://HOST:PORT/PATH", .serves = {[ARTIFACTS] = true}, .wants_path = true},
+	{.scheme = "webhdfs",
+		.form = "webhdfs://HOST:PORT/PATH",
+		.serves = {[ARTIFACTS] = true},
+		.wants_path = true,
+		.artifacts = WEBHDFS_ARTIFACTS},
 };
 
 enum { N_BACKENDS = sizeof(backends) / sizeof(*backends) };

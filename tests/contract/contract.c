@@ -63,6 +63,13 @@ const char *sl_test_unique(void)
 	return name;
 }
 
+static const char *webhdfs(void)
+{
+	static char url[512];
+	snprintf(url, sizeof(url), "%s/%s", sl_test_server("SIGNLOOP_TEST_WEBHDFS"), sl_test_unique());
+	return url;
+}
+
 const struct sl_backend sl_backends_log[] = {
 	{.name = "mem", .clock = sl_clock_fake, .url = mem, .parted = mem_parted},
 	{.name = "sqlite",
@@ -86,6 +93,7 @@ const struct sl_backend sl_backends_reviews[] = {
 const struct sl_backend sl_backends_artifacts[] = {
 	{.name = "mem", .clock = sl_clock_fake, .url = mem},
 	{.name = "dir", .clock = sl_clock_fake, .url = dir, .lasts = true, .shared = true},
+	{.name = "webhdfs", .clock = sl_clock_fake, .url = webhdfs, .lasts = true, .shared = true},
 	{0},
 };
 
