@@ -2,6 +2,7 @@
 #include "contract.h"
 #include "base/digest.h"
 #include "base/mem.h"
+#include "net/client.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <signal.h>
@@ -63,9 +64,23 @@ const char *sl_test_unique(void)
 	return name;
 }
 
+/* A folder a test. At the end of one that passed it is removed; a failed one's stays to be looked at. */
+static void drop_folder(void)
+{
+	struct sl_client *c = sl_client_new(NULL);
+	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
+	SL_AUTOFREE char *url = sl_asprintf("http://%s/webhdfs/v1/%s?op=DELETE&recursive=true",
+		sl_test_server("SIGNLOOP_TEST_WEBHDFS") + strlen("webhdfs://"), sl_test_unique());
+	(void)sl_client_call(
+		c, &(struct sl_call){.method = "DELETE", .url = url, .deadline_us = sl_deadline_ms(20000)}, &r, NULL);
+	sl_client_free(c);
+}
+
 static const char *webhdfs(void)
 {
 	static char url[512];
+	if (!*url)
+		atexit(drop_folder);
 	snprintf(url, sizeof(url), "%s/%s", sl_test_server("SIGNLOOP_TEST_WEBHDFS"), sl_test_unique());
 	return url;
 }

@@ -107,33 +107,36 @@ static enum sl_status remove_artifact(void *self, const char *path, struct sl_er
 	return s == SL_OK ? s : sl_prefix(err, s, "artifact %s", path);
 }
 
-/* Everything that a put does, but for the bytes: a wrong URL, log-in, right or setting shows now. */
-static enum sl_status check_rights(struct hdfs *h, struct sl_err *err)
+/* Puts an attribute on a new folder in .tmp. */
+static enum sl_status check_attributes(struct hdfs *h, int64_t deadline_us, struct sl_err *err)
 {
-	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
-	int64_t deadline_us = hdfs_deadline(h, 0);
 	SL_AUTOFREE char *probe = hdfs_temp(h);
-	char none[SL_HEX_SHA256];
-	sl_sha256_hex("", 0, none);
-	struct hdfs_ask may = {"GET", "CHECKACCESS", h->root, "&fsaction=rwx", deadline_us};
+	char sum[SL_HEX_SHA256];
+	sl_sha256_hex("", 0, sum);
 	enum sl_status s = hdfs_mkdirs(h, probe, deadline_us, err);
 	if (s != SL_OK)
 		return s;
-	s = hdfs_set_sum(h, probe, none, deadline_us, err);
-	if (s != SL_OK && !sl_status_is_retriable(s))
-		s = sl_prefix(err, s, "attributes (dfs.namenode.xattrs.enabled)");
-	struct sl_err why;
-	enum sl_status t = s == SL_OK ? hdfs_ask(h, &may, &r, &why) : s;
-	if (s == SL_OK && t != SL_OK && t != SL_USAGE && t != SL_UNSUPPORTED) { /* those: a gateway that cannot tell */
-		s = t;
-		*err = why;
+	s = hdfs_set_sum(h, probe, sum, deadline_us, err);
+	if (s != SL_OK) {
+		(void)hdfs_delete(h, probe, deadline_us, NULL);
+		return sl_status_is_retriable(s) ? s : sl_prefix(err, s, "attributes (dfs.namenode.xattrs.enabled)");
 	}
-	enum sl_status d = hdfs_delete(h, probe, deadline_us, &why);
-	if (s == SL_OK && d != SL_OK) {
-		s = d;
-		*err = why;
-	}
-	return s;
+	return hdfs_delete(h, probe, deadline_us, err);
+}
+
+/* All that a put does, but for the bytes: a wrong URL, log-in, right or setting shows now. */
+static enum sl_status check_rights(struct hdfs *h, struct sl_err *err)
+{
+	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
+	SL_AUTOFREE char *temp = sl_asprintf("%s/" HDFS_TEMP, h->root);
+	struct hdfs_ask may = {"GET", "CHECKACCESS", h->root, "&fsaction=rwx", hdfs_deadline(h, 0)};
+	enum sl_status s = hdfs_mkdirs(h, temp, may.deadline_us, err);
+	if (s != SL_OK)
+		return s;
+	s = hdfs_ask(h, &may, &r, err);
+	if (s != SL_OK && s != SL_USAGE && s != SL_UNSUPPORTED) /* these: a gateway that cannot tell */
+		return s;
+	return check_attributes(h, may.deadline_us, err);
 }
 
 static void close_store(void *self)
@@ -153,7 +156,7 @@ static enum sl_status open_store(struct sl_url *url, const struct sl_config *cfg
 		if (err)
 			*err = why;
 		hdfs_free(h);
-		return sl_prefix(err, s, "artifact store %s", url->scheme);
+		return sl_prefix(err, s, "artifact store");
 	}
 	hdfs_tidy(h);
 	*ret = h;

@@ -19,7 +19,7 @@ static const struct {
 	{"ParentNotDirectoryException", NULL, SL_CONFLICT, NULL},
 	{"PathIsNotEmptyDirectoryException", NULL, SL_CONFLICT, NULL},
 	{"AccessControlException", "is not a directory", SL_CONFLICT, NULL},
-	{"AccessControlException", NULL, SL_IO, "give the user the right (hdfs dfs -chown or -chmod)"},
+	{"AccessControlException", NULL, SL_IO, "hdfs dfs -chown or -chmod"},
 	{"XAttrNotFoundException", NULL, SL_CORRUPT, NULL},
 	{"NSQuotaExceededException", NULL, SL_IO, "raise it (hdfs dfsadmin -setQuota) or remove objects"},
 	{"DSQuotaExceededException", NULL, SL_IO, "raise it (hdfs dfsadmin -setSpaceQuota) or lower blocksize="},
@@ -123,6 +123,8 @@ static enum sl_status ask_node(
 	struct sl_call call = {
 		.method = a->method, .url = (const char *)url.ptr, .deadline_us = hdfs_slice(h, 0, a->deadline_us)};
 	enum sl_status s = sl_clients_call(h->name, &call, SL_RETRY_NONE, ret, err);
+	if (s == SL_INVALID)
+		return sl_prefix(err, s, "is this the HTTP port of a NameNode (9870, not the RPC port)?");
 	if (s != SL_OK)
 		return s;
 	s = judge(ret, false, err);
