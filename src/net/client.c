@@ -179,7 +179,7 @@ static void freep_slist(struct curl_slist **l)
 	curl_slist_free_all(*l);
 }
 
-/* "http://user:secret@host/x" without "user:secret@". */
+/* "http://user:secret@host/x?token=secret" without "user:secret@" and what begins at '?'. */
 static const char *public_url(const char *url, char *buf, size_t n)
 {
 	const char *host = strstr(url, "://"), *at;
@@ -190,9 +190,7 @@ static const char *public_url(const char *url, char *buf, size_t n)
 	at = host + strcspn(host, "/?#");
 	while (at > host && at[-1] != '@')
 		at--;
-	if (at == host)
-		return url;
-	snprintf(buf, n, "%.*s%s", (int)(host - url), url, at);
+	snprintf(buf, n, "%.*s%.*s", (int)(host - url), url, (int)strcspn(at, "?"), at);
 	return buf;
 }
 

@@ -12,7 +12,7 @@
  * thing. AWAY: no connection, or it broke. TIMEOUT: the deadline passed. TOO_LARGE: the body
  * is over body_max. CANCELLED: *cancel became true. After AWAY, TIMEOUT and CANCELLED it is
  * unknown whether the server did what was asked. Every text names method and URL (without
- * user and password).
+ * user, password and query, which may hold a token).
  */
 #pragma once
 #include "base/buf.h"

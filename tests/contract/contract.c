@@ -5,6 +5,7 @@
 #ifdef SL_WITH_MONGODB
 #include "mongodb_tools.h"
 #endif
+#include "net/client.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <signal.h>
@@ -85,6 +86,27 @@ static const char *kafka_parted(void)
 	return kafka_with("partitions=4");
 }
 
+/* A folder a test. At the end of one that passed it is removed; a failed one's stays to be looked at. */
+static void drop_folder(void)
+{
+	struct sl_client *c = sl_client_new(NULL);
+	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
+	SL_AUTOFREE char *url = sl_asprintf("http://%s/webhdfs/v1/%s?op=DELETE&recursive=true",
+		sl_test_server("SIGNLOOP_TEST_WEBHDFS") + strlen("webhdfs://"), sl_test_unique());
+	(void)sl_client_call(
+		c, &(struct sl_call){.method = "DELETE", .url = url, .deadline_us = sl_deadline_ms(20000)}, &r, NULL);
+	sl_client_free(c);
+}
+
+static const char *webhdfs(void)
+{
+	static char url[512];
+	if (!*url)
+		atexit(drop_folder);
+	snprintf(url, sizeof(url), "%s/%s", sl_test_server("SIGNLOOP_TEST_WEBHDFS"), sl_test_unique());
+	return url;
+}
+
 const struct sl_backend sl_backends_log[] = {
 	{.name = "mem", .clock = sl_clock_fake, .url = mem, .parted = mem_parted},
 	{.name = "sqlite",
@@ -118,6 +140,7 @@ const struct sl_backend sl_backends_reviews[] = {
 const struct sl_backend sl_backends_artifacts[] = {
 	{.name = "mem", .clock = sl_clock_fake, .url = mem},
 	{.name = "dir", .clock = sl_clock_fake, .url = dir, .lasts = true, .shared = true},
+	{.name = "webhdfs", .clock = sl_clock_fake, .url = webhdfs, .lasts = true, .shared = true},
 	{0},
 };
 
