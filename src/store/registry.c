@@ -6,6 +6,12 @@
 #include "store/sqlite/sqlite.h"
 #include "store/wrap/wrap.h"
 #include <stdio.h>
+#ifdef SL_WITH_HBASE
+#include "store/hbase/hbase.h"
+#define HBASE_CROPS &sl_hbase_crops
+#else
+#define HBASE_CROPS NULL
+#endif
 
 enum kind { LOG, CROPS, REVIEWS, ARTIFACTS, KINDS };
 
@@ -40,7 +46,11 @@ static const struct backend {
 		.wants_path = true,
 		.artifacts = &sl_dir_artifacts},
 	{.scheme = "kafka", .form = "kafka://HOST:PORT", .serves = {[LOG] = true}, .wants_path = true},
-	{.scheme = "hbase", .form = "hbase://HOST:PORT", .serves = {[CROPS] = true}, .wants_path = true},
+	{.scheme = "hbase",
+		.form = "hbase://HOST:PORT",
+		.serves = {[CROPS] = true},
+		.wants_path = true,
+		.crops = HBASE_CROPS},
 	{.scheme = "mongodb", .form = "mongodb://HOST:PORT", .serves = {[REVIEWS] = true}, .wants_path = true},
 	{.scheme = "webhdfs", .form = "webhdfs://HOST:PORT/PATH", .serves = {[ARTIFACTS] = true}, .wants_path = true},
 };
