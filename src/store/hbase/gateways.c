@@ -8,7 +8,7 @@
 
 #define PROTOBUF "application/x-protobuf"
 
-enum { TABLE_MAX = 128, WHY_MAX = 90, REST_MS = 3000 };
+enum { TABLE_MAX = 128, WHY_MAX = 130, REST_MS = 3000 };
 
 struct sl_gateways {
 	struct sl_clients *clients;
@@ -162,19 +162,23 @@ static void judge(struct sl_gateways *g, int at, bool failed)
 	pthread_mutex_unlock(&g->lock);
 }
 
-/* The most telling line of what a gateway says: the exception, else the first. One line, cut. */
+/* What a gateway says, one line, cut: the last exception of its first trace with its text, else the first line. */
 static void why_of(const struct sl_reply *r, char ret[WHY_MAX])
 {
-	const char *text = r->body.ptr ? (const char *)r->body.ptr : "", *at = strstr(text, "Exception");
+	const char *text = r->body.ptr ? (const char *)r->body.ptr : "", *at = strstr(text, "Exception"), *end;
 
-	while (at && at > text && at[-1] != '\n')
+	at = at ? at : text;
+	end = at + strcspn(at, "\r\n");
+	for (const char *more = at; more && more < end; more = strstr(more + 1, "Exception: "))
+		at = more;
+	while (at > text && (isalnum((unsigned char)at[-1]) || at[-1] == '$'))
 		at--;
-	sl_copy_cut(ret, WHY_MAX, at ? at : text);
+	sl_copy_cut(ret, WHY_MAX, at);
 	ret[strcspn(ret, "\r\n")] = 0;
 	sl_text_mend(ret);
 }
 
-static bool says(const struct sl_reply *r, const char *what)
+bool sl_gateways_says(const struct sl_reply *r, const char *what)
 {
 	return r->body.ptr && strstr((const char *)r->body.ptr, what);
 }
@@ -196,7 +200,7 @@ static enum sl_status status_of(const struct sl_gateways *g, const struct sl_hba
 
 	if ((r->status >= 200 && r->status < 300) || r->status == 304)
 		return SL_OK;
-	if (r->status == 404 && (ask->any_404 || !says(r, "Exception")))
+	if (r->status == 404 && (ask->any_404 || !sl_gateways_says(r, "Exception")))
 		return SL_OK;
 	why_of(r, why);
 	if (r->status == 401 || r->status == 403)

@@ -33,6 +33,7 @@ enum sl_status sl_gateways_ask(
 /* For an answer that the call does not know: IO with what it was. */
 enum sl_status sl_gateways_odd(
 	const struct sl_gateways *g, const struct sl_hbase_ask *ask, const struct sl_reply *r, struct sl_err *err);
+bool sl_gateways_says(const struct sl_reply *r, const char *what); /* the answer's text has it */
 const char *sl_gateways_table(const struct sl_gateways *g);
 int sl_gateways_connections(const struct sl_gateways *g);
 int64_t sl_gateways_deadline(const struct sl_gateways *g); /* of a call that starts now */

@@ -115,7 +115,13 @@ static enum sl_status make(struct sl_gateways *g, const struct sl_hbase_form *f,
 		return sl_fail(err, s, "hbase table %s: its schema is too large", sl_gateways_table(g));
 	struct sl_hbase_ask ask = {
 		.method = "PUT", .path = "/schema", .type = JSON, .body = sl_buf_slice(&body), .once = true};
-	return sl_gateways_ask(g, &ask, &r, NULL, err); /* 304: another process was first */
+	s = sl_gateways_ask(g, &ask, &r, NULL, err); /* 304: another process was first */
+	if (s == SL_AWAY && (sl_gateways_says(&r, "DoNotRetryIO") || sl_gateways_says(&r, "NamespaceNotFound"))) {
+		s = SL_USAGE; /* the gateway says 503 of a wrong schema too */
+		if (err)
+			err->status = s;
+	}
+	return s;
 }
 
 enum sl_status sl_hbase_table(struct sl_gateways *g, const struct sl_hbase_form *f, struct sl_err *err)
@@ -134,5 +140,5 @@ enum sl_status sl_hbase_table(struct sl_gateways *g, const struct sl_hbase_form 
 		s = look(g, f, &there, err);
 	if (s == SL_OK && !there)
 		return sl_fail(err, SL_AWAY, "hbase table %s was made and is not there yet", sl_gateways_table(g));
-	return s == SL_OK ? s : sl_prefix(err, s, "making hbase table %s", sl_gateways_table(g));
+	return s == SL_OK ? s : sl_prefix(err, s, "making it");
 }
