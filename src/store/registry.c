@@ -2,12 +2,13 @@
 #include "store/registry.h"
 #include "base/mem.h"
 #include "store/dir/dir.h"
+#include "store/hbase/hbase.h"
 #include "store/mem/mem.h"
 #include "store/sqlite/sqlite.h"
 #include "store/wrap/wrap.h"
 #include <stdio.h>
+
 #ifdef SL_WITH_HBASE
-#include "store/hbase/hbase.h"
 #define HBASE_CROPS &sl_hbase_crops
 #else
 #define HBASE_CROPS NULL

@@ -36,8 +36,9 @@ static enum sl_status parse_path(struct sl_gateways *g, const struct sl_url *u, 
 	for (char *h = strtok_r(hosts, ",", &save); h; h = strtok_r(NULL, ",", &save)) {
 		const char *port = strrchr(h, ':');
 		if (!port || port == h || !isdigit((unsigned char)port[1]) || strpbrk(h, "@?# \t"))
-			return sl_fail(
-				err, SL_USAGE, "store URL '%s': '%.60s' must be HOST:PORT of a gateway", u->text, h);
+			return sl_fail(err, SL_USAGE,
+				"store URL '%s': each gateway is HOST:PORT; who we are is in user and password",
+				u->text);
 		if (g->n == SL_GATES_MAX)
 			return sl_fail(err, SL_USAGE, "store URL '%s': more than %d gateways", u->text, SL_GATES_MAX);
 		g->host[g->n++] = sl_strdup(h);
