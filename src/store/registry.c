@@ -2,6 +2,7 @@
 #include "store/registry.h"
 #include "base/mem.h"
 #include "store/dir/dir.h"
+#include "store/hbase/hbase.h"
 #include "store/kafka/kafka.h"
 #include "store/mem/mem.h"
 #include "store/mongodb/mongodb.h"

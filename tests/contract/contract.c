@@ -93,6 +93,13 @@ static void drop_folder(void)
 	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
 	SL_AUTOFREE char *url = sl_asprintf("http://%s/webhdfs/v1/%s?op=DELETE&recursive=true",
 		sl_test_server("SIGNLOOP_TEST_WEBHDFS") + strlen("webhdfs://"), sl_test_unique());
+/* A table a test. At the end of one that passed it is dropped; a failed one's stays to be looked at. */
+static void drop_table(void)
+{
+	struct sl_client *c = sl_client_new(NULL);
+	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
+	SL_AUTOFREE char *url = sl_asprintf(
+		"http://%s/%s/schema", sl_test_server("SIGNLOOP_TEST_HBASE") + strlen("hbase://"), sl_test_unique());
 	(void)sl_client_call(
 		c, &(struct sl_call){.method = "DELETE", .url = url, .deadline_us = sl_deadline_ms(20000)}, &r, NULL);
 	sl_client_free(c);
@@ -104,6 +111,12 @@ static const char *webhdfs(void)
 	if (!*url)
 		atexit(drop_folder);
 	snprintf(url, sizeof(url), "%s/%s", sl_test_server("SIGNLOOP_TEST_WEBHDFS"), sl_test_unique());
+static const char *hbase(void)
+{
+	static char url[512];
+	if (!*url)
+		atexit(drop_table);
+	snprintf(url, sizeof(url), "%s/%s", sl_test_server("SIGNLOOP_TEST_HBASE"), sl_test_unique());
 	return url;
 }
 
@@ -121,6 +134,7 @@ const struct sl_backend sl_backends_log[] = {
 const struct sl_backend sl_backends_crops[] = {
 	{.name = "mem", .clock = sl_clock_fake, .url = mem},
 	{.name = "sqlite", .clock = sl_clock_fake, .url = sqlite, .lasts = true, .shared = true},
+	{.name = "hbase", .clock = sl_clock_fake, .url = hbase, .lasts = true, .shared = true},
 	{0},
 };
 const struct sl_backend sl_backends_reviews[] = {
