@@ -2,10 +2,7 @@
 #include "contract.h"
 #include "base/digest.h"
 #include "base/mem.h"
-#ifdef SL_WITH_MONGODB
-#include "mongodb_tools.h"
-#endif
-#include "net/client.h"
+#include "real.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <signal.h>
@@ -67,59 +64,7 @@ const char *sl_test_unique(void)
 	return name;
 }
 
-static const char *kafka_with(const char *options)
-{
-	static char url[512];
-	const char *base = sl_test_server("SIGNLOOP_TEST_KAFKA");
-	snprintf(url, sizeof(url), "%s%cprefix=%s.&session_ms=3000&heartbeat_ms=100&%s", base,
-		strchr(base, '?') ? '&' : '?', sl_test_unique(), options);
-	return url;
-}
-
-static const char *kafka(void)
-{
-	return kafka_with("partitions=1");
-}
-
-static const char *kafka_parted(void)
-{
-	return kafka_with("partitions=4");
-}
-
-/* A folder a test. At the end of one that passed it is removed; a failed one's stays to be looked at. */
-static void drop_folder(void)
-{
-	struct sl_client *c = sl_client_new(NULL);
-	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
-	SL_AUTOFREE char *url = sl_asprintf("http://%s/webhdfs/v1/%s?op=DELETE&recursive=true",
-		sl_test_server("SIGNLOOP_TEST_WEBHDFS") + strlen("webhdfs://"), sl_test_unique());
-/* A table a test. At the end of one that passed it is dropped; a failed one's stays to be looked at. */
-static void drop_table(void)
-{
-	struct sl_client *c = sl_client_new(NULL);
-	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
-	SL_AUTOFREE char *url = sl_asprintf(
-		"http://%s/%s/schema", sl_test_server("SIGNLOOP_TEST_HBASE") + strlen("hbase://"), sl_test_unique());
-	(void)sl_client_call(
-		c, &(struct sl_call){.method = "DELETE", .url = url, .deadline_us = sl_deadline_ms(20000)}, &r, NULL);
-	sl_client_free(c);
-}
-
-static const char *webhdfs(void)
-{
-	static char url[512];
-	if (!*url)
-		atexit(drop_folder);
-	snprintf(url, sizeof(url), "%s/%s", sl_test_server("SIGNLOOP_TEST_WEBHDFS"), sl_test_unique());
-static const char *hbase(void)
-{
-	static char url[512];
-	if (!*url)
-		atexit(drop_table);
-	snprintf(url, sizeof(url), "%s/%s", sl_test_server("SIGNLOOP_TEST_HBASE"), sl_test_unique());
-	return url;
-}
-
+/* A store that is left out of this build has no row. */
 const struct sl_backend sl_backends_log[] = {
 	{.name = "mem", .clock = sl_clock_fake, .url = mem, .parted = mem_parted},
 	{.name = "sqlite",
@@ -128,13 +73,17 @@ const struct sl_backend sl_backends_log[] = {
 		.parted = sqlite_parted,
 		.lasts = true,
 		.shared = true},
-	{.name = "kafka", .clock = sl_clock_fake, .url = kafka, .parted = kafka_parted, .lasts = true, .shared = true},
+#ifdef SL_WITH_KAFKA
+	{.name = "kafka", .clock = sl_clock_fake, .url = sl_test_kafka, .parted = sl_test_kafka_parted, .lasts = true, .shared = true},
+#endif
 	{0},
 };
 const struct sl_backend sl_backends_crops[] = {
 	{.name = "mem", .clock = sl_clock_fake, .url = mem},
 	{.name = "sqlite", .clock = sl_clock_fake, .url = sqlite, .lasts = true, .shared = true},
-	{.name = "hbase", .clock = sl_clock_fake, .url = hbase, .lasts = true, .shared = true},
+#ifdef SL_WITH_HBASE
+	{.name = "hbase", .clock = sl_clock_fake, .url = sl_test_hbase, .drop = sl_test_hbase_drop, .lasts = true, .shared = true},
+#endif
 	{0},
 };
 const struct sl_backend sl_backends_reviews[] = {
@@ -154,7 +103,14 @@ const struct sl_backend sl_backends_reviews[] = {
 const struct sl_backend sl_backends_artifacts[] = {
 	{.name = "mem", .clock = sl_clock_fake, .url = mem},
 	{.name = "dir", .clock = sl_clock_fake, .url = dir, .lasts = true, .shared = true},
-	{.name = "webhdfs", .clock = sl_clock_fake, .url = webhdfs, .lasts = true, .shared = true},
+#ifdef SL_WITH_WEBHDFS
+	{.name = "webhdfs",
+		.clock = sl_clock_fake,
+		.url = sl_test_webhdfs,
+		.drop = sl_test_webhdfs_drop,
+		.lasts = true,
+		.shared = true},
+#endif
 	{0},
 };
 
