@@ -32,7 +32,8 @@ def cluster_of(tmp_path):
 
 @pytest.mark.parametrize('mix', MIXES)
 def test_whole_circle_by_seven_processes(cluster_of, demo_frames, mix):
-    c = cluster_of(MIXES[mix], '--reviews-cap', CAP, '--frames-audit', 0.3)
+    c = cluster_of(MIXES[mix], '--reviews-cap', CAP, '--frames-audit', 0.3, '--frames.deadline_ms', 60000,
+                   '--http.deadline_ms', 60000)
     cars, people = c.named('cars'), c.named('people')
     frames = demo_frames[:24]
     with cf.ThreadPoolExecutor(4) as pool:
