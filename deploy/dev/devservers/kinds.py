@@ -17,7 +17,8 @@ from .state import HOST
 PROBE_S = 5
 # Quick starts and little memory count here, not the last bit of speed: half the processor time of a start goes to the
 # optimising compiler and to checking released jars.
-JVM = ('-XX:+UseSerialGC', '-XX:-UsePerfData', '-XX:TieredStopAtLevel=1', '-XX:-BytecodeVerificationRemote')
+JVM = ('-XX:+UseSerialGC', '-XX:-UsePerfData', '-XX:TieredStopAtLevel=1', '-XX:+UnlockDiagnosticVMOptions',
+       '-XX:-BytecodeVerificationRemote')
 USER = 'signloop'  # who logs in where a listener asks for it; the password is the instance's secret
 
 
