@@ -9,7 +9,7 @@
  *
  *   option        default    range
  *   connections   16         1..256     open at most; a call waits for a free one
- *   timeout_ms    10000      100..600000  of one call, repetitions within; of each page of a count
+ *   timeout_ms    10000      100..600000  for one crop, repetitions within; for each page of keys
  *   connect_ms    3000       10..60000  to connect to one gateway
  *   tries         6          1..100     of one call, with growing random waits between
  *   jpeg          data:jpeg  FAMILY:QUALIFIER of the picture (data:1 for the original's readers)
@@ -42,7 +42,7 @@
  * Errors: AWAY, no gateway, or none that reaches its region servers; TIMEOUT; USAGE, not
  * logged in, not allowed, no such table or family, wrong option; CORRUPT, a cell is missing or
  * data:sum does not fit; IO, an answer that is none of HBase's. Opening tries once, for connect_ms and
- * timeout_ms at most.
+ * timeout_ms at most, and a minute to make the table.
  */
 #pragma once
 #include "store/ops.h"

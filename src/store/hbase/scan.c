@@ -184,6 +184,11 @@ static bool count_key(void *arg, const char *key)
 	return prefix < 0 || t->n <= t->exact;
 }
 
+static int64_t total(const struct tally *t)
+{
+	return t->n <= t->exact || !t->behind ? t->n : t->whole * PREFIXES / t->behind;
+}
+
 enum sl_status sl_hbase_count(
 	struct sl_gateways *g, const struct sl_hbase_form *f, int64_t exact, int64_t *ret, struct sl_err *err)
 {
@@ -191,6 +196,6 @@ enum sl_status sl_hbase_count(
 	enum sl_status s = sl_hbase_scan(g, f, "", "", SL_HBASE_PAGE, count_key, &t, err);
 
 	if (s == SL_OK)
-		*ret = t.n <= exact || !t.behind ? t.n : t.whole * PREFIXES / t.behind;
+		*ret = total(&t);
 	return s;
 }

@@ -8,6 +8,8 @@
 #define JSON "application/json"
 #define PRINTABLE "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-" /* in a path as it stands */
 
+enum { MAKE_MS = 60000 };
+
 static bool is_word(const char *s, size_t n)
 {
 	return n && strspn(s, PRINTABLE) >= n;
@@ -113,8 +115,12 @@ static enum sl_status make(struct sl_gateways *g, const struct sl_hbase_form *f,
 	enum sl_status s = sl_json_print(schema, &body);
 	if (s != SL_OK)
 		return sl_fail(err, s, "hbase table %s: its schema is too large", sl_gateways_table(g));
-	struct sl_hbase_ask ask = {
-		.method = "PUT", .path = "/schema", .type = JSON, .body = sl_buf_slice(&body), .once = true};
+	struct sl_hbase_ask ask = {.method = "PUT",
+		.path = "/schema",
+		.type = JSON,
+		.body = sl_buf_slice(&body),
+		.once = true,
+		.deadline_us = sl_deadline_ms(MAKE_MS)};
 	s = sl_gateways_ask(g, &ask, &r, NULL, err); /* 304: another process was first */
 	if (s == SL_AWAY && (sl_gateways_says(&r, "DoNotRetryIO") || sl_gateways_says(&r, "NamespaceNotFound"))) {
 		s = SL_USAGE; /* the gateway says 503 of a wrong schema too */
