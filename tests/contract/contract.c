@@ -89,7 +89,7 @@ const struct sl_backend sl_backends_reviews[] = {
 		.clock = sl_clock_fake,
 		.url = sl_test_mongodb,
 		.drop = sl_test_mongodb_drop,
-		.divide = 4,
+		.divide = 8,
 		.lasts = true,
 		.shared = true},
 #endif
