@@ -13,7 +13,7 @@ CI_FLAGS := $(if $(CI),-Dwerror=true,)
 # What the build needs, what the tests need beside it, what the formatter needs.
 BUILD_PACKAGES := gcc libc6-dev meson ninja-build pkg-config python3 libmicrohttpd-dev libdnnl-dev libsqlite3-dev \
   libjansson-dev libjpeg62-turbo-dev libspng-dev libcurl4-openssl-dev libprotobuf-c-dev protobuf-c-compiler \
-  protobuf-compiler libonnx-dev nettle-dev libarchive-dev
+  protobuf-compiler libonnx-dev nettle-dev libarchive-dev libmongoc-dev
 TEST_PACKAGES := python3-venv chromium chromium-driver fonts-noto-cjk git libasan8 libubsan1 libtsan2
 FMT_PACKAGES := clang-format
 

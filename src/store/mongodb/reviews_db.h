@@ -20,7 +20,7 @@ struct sl_reviews_db {
 	struct sl_mongo *m;
 	int cap;
 	int64_t lease_ms;
-	_Atomic int64_t last_stamp, window;
+	_Atomic int64_t last_stamp, window, away_us; /* away_us: when a change last found no server */
 	pthread_mutex_t turn[SL_MONGO_TURNS];
 	pthread_mutex_t count_lock;
 	struct sl_review_stats counted; /* open, tie, decided, votes; under count_lock */
