@@ -75,6 +75,7 @@ static enum sl_status busy(const struct sl_mongo_change *c, struct sl_err *err)
 /* A write whose outcome is unknown is looked for in what is there now: decide() knows its own. */
 static enum sl_status change_in_turn(struct sl_mongo_change *c, struct sl_mongo_doc *d, int64_t end, struct sl_err *err)
 {
+	bool is_unknown = false;
 	for (int try = 0;; try++) {
 		enum sl_mongo_write what = SL_MONGO_NOTHING;
 		bool hit = false;
@@ -86,10 +87,12 @@ static enum sl_status change_in_turn(struct sl_mongo_change *c, struct sl_mongo_
 		s = write_change(c, d, what == SL_MONGO_LINE, &hit, err);
 		if (s == SL_OK && hit)
 			return SL_OK;
-		if (s != SL_OK && s != SL_EXISTS && (!sl_status_is_retriable(s) || sl_is_past(end)))
+		if (s != SL_OK && s != SL_EXISTS && !sl_status_is_retriable(s))
 			return s;
+		is_unknown |= s == SL_AWAY || s == SL_TIMEOUT;
 		if (sl_is_past(end))
-			return busy(c, err);
+			return is_unknown ? sl_fail(err, SL_TIMEOUT, "%s: no majority answered in time", c->f->m->where)
+					  : busy(c, err);
 		if (s == SL_EXISTS)
 			c->seq = 0;
 		sl_mongo_doc_done(d);
