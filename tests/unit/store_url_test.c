@@ -101,9 +101,9 @@ TEST(store_url, texts_show_no_secret)
 TEST(store_registry, every_scheme_is_known_and_says_what_to_do)
 {
 	struct sl_config *cfg = sl_settings_new();
-	REFUSED(sl_log_open, sl_log, "kafka://h:9092", SL_UNSUPPORTED, "not in this build; use mem: or sqlite:PATH");
+	OPTIONAL(sl_log_open, sl_log, "kafka://h:9092?partitions=0", "from 1 to", "not in this build; use mem: or sqlite:PATH");
 	OPTIONAL(sl_crops_open, sl_crops, "hbase://h", "each gateway is HOST:PORT", "sqlite:PATH");
-	REFUSED(sl_reviews_open, sl_reviews, "mongodb://h:27017", SL_UNSUPPORTED, "sqlite:PATH");
+	OPTIONAL(sl_reviews_open, sl_reviews, "mongodb://h:27017?w=1", "majority is wanted", "sqlite:PATH");
 	OPTIONAL(sl_artifacts_open, sl_artifacts, "webhdfs://h:9870", "a folder of its own", "dir:PATH");
 	REFUSED(sl_log_open, sl_log, "kafak://h", SL_USAGE, "mem:, sqlite:PATH or kafka://HOST:PORT");
 	REFUSED(sl_log_open, sl_log, "hbase://h", SL_USAGE, "no log is called 'hbase'");
