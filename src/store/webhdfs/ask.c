@@ -36,7 +36,7 @@ static const struct {
 	{"UnsupportedOperationException", NULL, SL_UNSUPPORTED, NULL},
 	{"IOException", "Failed to find datanode", SL_AWAY, "see hdfs dfsadmin -report"},
 	{"IOException", "could only be written to", SL_AWAY, "see hdfs dfsadmin -report"},
-	{"IOException", "startup", SL_AWAY, NULL},
+	{"IOException", "No active nodes contain this block", SL_AWAY, "see hdfs dfsadmin -report"},
 };
 
 static enum sl_status say(const char *exception, const char *message, int http, bool data, struct sl_err *err)
