@@ -87,8 +87,9 @@ class Front:
             return self.hang_up(request)
         target = self.datanode if for_data else self.target
         path = request.path.replace('&renameoptions=NONE', '') if self.old_rename else request.path
+        kind = request.headers.get('Content-Type')
         got = requests.request(request.command, f'http://{target}{path}', data=body, timeout=60,
-                               headers={'Content-Type': request.headers.get('Content-Type', '')})
+                               headers={'Content-Type': kind} if kind else {})
         if self.count(self.after, op):
             return self.hang_up(request)
         text = got.content
