@@ -283,7 +283,8 @@ enum sl_status hdfs_get(void *self, const char *path, struct sl_buf *ret, struct
 	struct hdfs *h = self;
 	SL_AUTOFREE char *from = sl_asprintf("%s/%s", h->root, path);
 	struct get g = {
-		.h = h, .path = path, .from = from, .ret = ret, .at = ret->len, .deadline_us = hdfs_deadline(h, 0)};
+		.h = h, .path = path, .from = from, .ret = ret, .at = ret->len, .small_us = hdfs_deadline(h, 0)};
+	g.deadline_us = g.small_us;
 	for (;;) {
 		struct hdfs_entry e = {0};
 		struct sl_err why;
