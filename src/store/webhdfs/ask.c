@@ -21,22 +21,22 @@ static const struct {
 	{"AccessControlException", "is not a directory", SL_CONFLICT, NULL},
 	{"AccessControlException", NULL, SL_IO, "hdfs dfs -chown or -chmod"},
 	{"XAttrNotFoundException", NULL, SL_CORRUPT, NULL},
-	{"NSQuotaExceededException", NULL, SL_IO, "raise it (hdfs dfsadmin -setQuota) or remove objects"},
-	{"DSQuotaExceededException", NULL, SL_IO, "raise it (hdfs dfsadmin -setSpaceQuota) or lower blocksize="},
-	{"QuotaByStorageTypeExceededException", NULL, SL_IO, "raise it (hdfs dfsadmin -setSpaceQuota)"},
+	{"NSQuotaExceededException", NULL, SL_IO, "raise it by hdfs dfsadmin -setQuota, or remove objects"},
+	{"DSQuotaExceededException", NULL, SL_IO, "raise it by hdfs dfsadmin -setSpaceQuota, or lower blocksize="},
+	{"QuotaByStorageTypeExceededException", NULL, SL_IO, "raise it by hdfs dfsadmin -setSpaceQuota"},
 	{"StandbyException", NULL, SL_AWAY, NULL},
 	{"ObserverRetryOnActiveException", NULL, SL_AWAY, NULL},
 	{"RetriableException", NULL, SL_AWAY, NULL},
 	{"SafeModeException", NULL, SL_AWAY, "wait, or see hdfs dfsadmin -safemode get"},
 	{"SecurityException", NULL, SL_USAGE, "check user, token or negotiate"},
-	{"InvalidToken", NULL, SL_USAGE, "fetch another (hdfs fetchdt)"},
+	{"InvalidToken", NULL, SL_USAGE, "fetch another by hdfs fetchdt"},
 	{"AuthenticationException", NULL, SL_USAGE, "check user, token or negotiate"},
 	{"AuthorizationException", NULL, SL_USAGE, NULL},
 	{"IllegalArgumentException", NULL, SL_USAGE, NULL},
 	{"UnsupportedOperationException", NULL, SL_UNSUPPORTED, NULL},
 	{"IOException", "Failed to find datanode", SL_AWAY, "see hdfs dfsadmin -report"},
 	{"IOException", "could only be written to", SL_AWAY, "see hdfs dfsadmin -report"},
-	{"IOException", "startup", SL_AWAY, NULL},
+	{"IOException", "No active nodes contain this block", SL_AWAY, "see hdfs dfsadmin -report"},
 };
 
 static enum sl_status say(const char *exception, const char *message, int http, bool data, struct sl_err *err)
@@ -46,8 +46,8 @@ static enum sl_status say(const char *exception, const char *message, int http, 
 	int shown = (int)SL_MIN(strcspn(message, "\n"), SHOWN);
 	for (size_t i = 0; i < SL_COUNT(known); i++)
 		if (!strcmp(known[i].exception, exception) && (!known[i].message || strstr(message, known[i].message)))
-			return sl_fail(err, known[i].status, "%s: %.*s%s%s", exception, shown, message,
-				known[i].advice ? "; " : "", known[i].advice ? known[i].advice : "");
+			return sl_fail(err, known[i].status, "%s%s%s%s: %.*s", exception, known[i].advice ? " (" : "",
+				known[i].advice ? known[i].advice : "", known[i].advice ? ")" : "", shown, message);
 	/* What a DataNode cannot do another may, or the same one later. */
 	return sl_fail(err, data || http >= 500 ? SL_AWAY : SL_IO, "%s: %.*s", exception, shown, message);
 }
@@ -77,12 +77,12 @@ static enum sl_status judge(const struct sl_reply *r, bool data, struct sl_err *
 
 int64_t hdfs_deadline(const struct hdfs *h, size_t bytes)
 {
-	return sl_deadline_ms(h->timeout_ms + (int64_t)(bytes >> 20) * 1000);
+	return sl_deadline_ms(h->timeout_ms) + (int64_t)(bytes >> 20) * HDFS_US_A_MIB;
 }
 
 int64_t hdfs_slice(const struct hdfs *h, size_t bytes, int64_t deadline_us)
 {
-	int64_t own = sl_deadline_ms(h->timeout_ms / HDFS_SLICES + (int64_t)(bytes >> 20) * 1000);
+	int64_t own = sl_deadline_ms(h->timeout_ms / HDFS_SLICES) + (int64_t)(bytes >> 20) * HDFS_US_A_MIB;
 	return SL_MIN(own, deadline_us);
 }
 

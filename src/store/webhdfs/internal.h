@@ -12,6 +12,7 @@
 
 enum { HDFS_NODES = 8, HDFS_HOST = 256, HDFS_ID = 64 };
 enum { HDFS_SLICES = 3 }; /* of a call's time one request gets at most this part, so that others can be tried */
+#define HDFS_US_A_MIB 1000000LL /* what a call may take longer for each MiB it moves */
 #define HDFS_TEMP ".tmp" /* no object's name: parts do not begin with a dot */
 #define HDFS_SUM "user.sha256"
 

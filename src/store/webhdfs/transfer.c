@@ -60,23 +60,37 @@ static enum sl_status upload_once(struct put *p, const char *avoid, char host[HD
 	return hdfs_follow(p->h, &sent, call, &r, host, err);
 }
 
-/* Is it worth another try of the whole? A NameNode was asked often enough, unless it was told to avoid a DataNode,
- * which may be the only one. */
-static bool worth_again(
-	const struct hdfs *h, enum sl_status s, const char *avoided, const char *host, int n, int64_t deadline_us)
+/* Tries of a transfer. What is told at the end is the last failure, but not that there is no DataNode beside
+ * the one to avoid. */
+struct tries {
+	int n;
+	char avoid[HDFS_HOST], host[HDFS_HOST]; /* host: who was asked for bytes in the last one, or "" */
+	struct sl_err last;
+};
+
+/* After a failure in t->last: is another try worth it? A NameNode was asked often enough. */
+static bool again(const struct hdfs *h, struct tries *t, const struct sl_err *why, int64_t deadline_us)
 {
-	return sl_status_is_retriable(s) && (*avoided || *host) && hdfs_wait(h, n, deadline_us);
+	bool retriable = sl_status_is_retriable(why->status), alone = retriable && *t->avoid && !*t->host;
+	if (!alone)
+		t->last = *why;
+	if (!retriable || (!alone && !*t->host) || !hdfs_wait(h, ++t->n, deadline_us))
+		return false;
+	SL_COPY(t->avoid, t->host);
+	return true;
 }
 
 static enum sl_status upload(struct put *p, struct sl_err *err)
 {
-	char avoid[HDFS_HOST] = "", host[HDFS_HOST];
-	for (int n = 1;; n++) {
-		enum sl_status s = upload_once(p, avoid, host, err);
-		if (s == SL_OK || !worth_again(p->h, s, avoid, host, n, p->deadline_us))
-			return s;
-		SL_COPY(avoid, host);
-	}
+	struct tries t = {0};
+	struct sl_err why;
+	enum sl_status s;
+	while ((s = upload_once(p, t.avoid, t.host, &why)) != SL_OK)
+		if (!again(p->h, &t, &why, p->deadline_us)) {
+			*err = t.last;
+			return t.last.status;
+		}
+	return s;
 }
 
 static enum sl_status rename_temp(struct put *p, struct sl_err *err)
@@ -188,7 +202,7 @@ struct get {
 	char *from;
 	struct sl_buf *ret;
 	size_t at; /* where the object begins in ret */
-	int64_t deadline_us;
+	int64_t small_us, deadline_us; /* the deadline of a small object, and of this one */
 };
 
 /* Asks for len bytes from offset on and appends what came, all of it or not. */
@@ -217,18 +231,17 @@ static enum sl_status read_piece(struct get *g, size_t offset, size_t len, const
 static enum sl_status download(struct get *g, size_t size, struct sl_err *err)
 {
 	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
-	char avoid[HDFS_HOST] = "", host[HDFS_HOST];
-	for (int n = 0; g->ret->len - g->at < size;) {
+	struct tries t = {0};
+	while (g->ret->len - g->at < size) {
+		struct sl_err why;
 		size_t offset = g->ret->len - g->at, len = SL_MIN(size - offset, (size_t)g->h->piece);
-		enum sl_status s = read_piece(g, offset, len, avoid, &r, host, err);
-		if (s == SL_OK) {
-			n = 0;
-			continue;
+		enum sl_status s = read_piece(g, offset, len, t.avoid, &r, t.host, &why);
+		if (g->ret->len - g->at > offset)
+			t.n = 0;
+		if (s != SL_OK && !again(g->h, &t, &why, g->deadline_us)) {
+			*err = t.last;
+			return t.last.status;
 		}
-		n = g->ret->len - g->at > offset ? 1 : n + 1;
-		if (!worth_again(g->h, s, avoid, host, n, g->deadline_us))
-			return s;
-		SL_COPY(avoid, host);
 	}
 	return SL_OK;
 }
@@ -245,7 +258,7 @@ static enum sl_status get_once(struct get *g, struct hdfs_entry *e, struct sl_er
 		return sl_fail(err, SL_TOO_LARGE, "%lld bytes; at most %zu", (long long)e->size, SL_ARTIFACT_MAX);
 	if (sl_buf_reserve(g->ret, (size_t)e->size) != SL_OK)
 		return sl_fail(err, SL_TOO_LARGE, "larger than the reader's limit");
-	g->deadline_us = SL_MAX(g->deadline_us, hdfs_deadline(g->h, (size_t)e->size));
+	g->deadline_us = g->small_us + (e->size >> 20) * HDFS_US_A_MIB;
 	s = hdfs_get_sum(g->h, g->from, g->deadline_us, want, err);
 	if (s == SL_OK)
 		s = download(g, (size_t)e->size, err);
@@ -270,7 +283,8 @@ enum sl_status hdfs_get(void *self, const char *path, struct sl_buf *ret, struct
 	struct hdfs *h = self;
 	SL_AUTOFREE char *from = sl_asprintf("%s/%s", h->root, path);
 	struct get g = {
-		.h = h, .path = path, .from = from, .ret = ret, .at = ret->len, .deadline_us = hdfs_deadline(h, 0)};
+		.h = h, .path = path, .from = from, .ret = ret, .at = ret->len, .small_us = hdfs_deadline(h, 0)};
+	g.deadline_us = g.small_us;
 	for (;;) {
 		struct hdfs_entry e = {0};
 		struct sl_err why;
