@@ -25,10 +25,11 @@ struct sl_watch {
 static void look_at_log(struct sl_watch *w)
 {
 	int64_t labels = 0, intake = 0, curate = 0;
-	enum sl_status s = sl_log_lag(w->st.log, NULL, SL_TOPIC_LABELS, &labels, NULL);
-	if (s == SL_OK && sl_log_lag(w->st.log, SL_GROUP_INTAKE, SL_TOPIC_REVIEWS, &intake, NULL) != SL_OK)
+	struct sl_err err; /* for store/health.h */
+	enum sl_status s = sl_log_lag(w->st.log, NULL, SL_TOPIC_LABELS, &labels, &err);
+	if (s == SL_OK && sl_log_lag(w->st.log, SL_GROUP_INTAKE, SL_TOPIC_REVIEWS, &intake, &err) != SL_OK)
 		intake = -1;
-	if (s == SL_OK && sl_log_lag(w->st.log, SL_GROUP_CURATE, SL_TOPIC_LABELS, &curate, NULL) != SL_OK)
+	if (s == SL_OK && sl_log_lag(w->st.log, SL_GROUP_CURATE, SL_TOPIC_LABELS, &curate, &err) != SL_OK)
 		curate = -1;
 	pthread_mutex_lock(&w->lock);
 	if (s == SL_OK)
@@ -41,7 +42,8 @@ static void look_at_log(struct sl_watch *w)
 static void look_at_reviews(struct sl_watch *w)
 {
 	struct sl_review_stats r = {0};
-	if (sl_reviews_stats(w->st.reviews, &r, NULL) != SL_OK)
+	struct sl_err err;
+	if (sl_reviews_stats(w->st.reviews, &r, &err) != SL_OK)
 		return;
 	pthread_mutex_lock(&w->lock);
 	w->last.reviews = r;
@@ -52,14 +54,16 @@ static void look_at_reviews(struct sl_watch *w)
 static void look_at_crops(struct sl_watch *w)
 {
 	struct sl_crop c = {0};
-	if (sl_crops_get(w->st.crops, "watch", &c, NULL) == SL_OK)
+	struct sl_err err;
+	if (sl_crops_get(w->st.crops, "watch", &c, &err) == SL_OK)
 		sl_crop_done(&c);
 }
 
 static void look_at_artifacts(struct sl_watch *w)
 {
 	SL_AUTO(sl_buf_done) struct sl_buf b = {0};
-	(void)sl_artifacts_get(w->st.artifacts, "watch/none", &b, NULL);
+	struct sl_err err;
+	(void)sl_artifacts_get(w->st.artifacts, "watch/none", &b, &err);
 }
 
 static void work(void *arg)
