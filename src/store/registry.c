@@ -147,6 +147,8 @@ static enum sl_status find(const struct sl_url *u, enum kind k, const struct bac
 			s = find(&u, kind, &b, err); \
 		for (; s == SL_OK && n < u.nwrap; n += s == SL_OK) \
 			s = sl_hook_new(u.wrap[n], &u, &hook[n], err); \
+		for (int i = 0; s == SL_OK && i < n; i++) \
+			s = hook[i]->enter(hook[i], &(struct sl_call){#contract, "open", 0, false}, err); \
 		if (s == SL_OK) { \
 			impl.ops = b->contract; \
 			s = impl.ops->open(&u, cfg, &impl.self, err); \
