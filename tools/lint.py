@@ -32,6 +32,7 @@ FOREIGN = {
     'dnnl.h': ('src/nn/dnnl/', 'src/nn/train/'),
     'omp.h': ('src/nn/dnnl/', 'src/nn/train/'),
     'microhttpd.h': ('src/http/',),
+    'mongoc/mongoc.h': ('src/store/mongodb/',),
     'sqlite3.h': ('src/store/sqlite/',),
     'curl/curl.h': ('src/net/',),
     'jpeglib.h': ('src/vision/jpeg.c',),

@@ -3,6 +3,9 @@
 #include "base/mem.h"
 #include "store/dir/dir.h"
 #include "store/mem/mem.h"
+#ifdef SL_WITH_MONGODB
+#include "store/mongodb/mongodb.h"
+#endif
 #include "store/sqlite/sqlite.h"
 #include "store/wrap/wrap.h"
 #include <stdio.h>
@@ -41,7 +44,15 @@ static const struct backend {
 		.artifacts = &sl_dir_artifacts},
 	{.scheme = "kafka", .form = "kafka://HOST:PORT", .serves = {[LOG] = true}, .wants_path = true},
 	{.scheme = "hbase", .form = "hbase://HOST:PORT", .serves = {[CROPS] = true}, .wants_path = true},
-	{.scheme = "mongodb", .form = "mongodb://HOST:PORT", .serves = {[REVIEWS] = true}, .wants_path = true},
+	{
+		.scheme = "mongodb",
+		.form = "mongodb://HOST:PORT/DATABASE",
+		.serves = {[REVIEWS] = true},
+		.wants_path = true,
+#ifdef SL_WITH_MONGODB
+		.reviews = &sl_mongodb_reviews,
+#endif
+	},
 	{.scheme = "webhdfs", .form = "webhdfs://HOST:PORT/PATH", .serves = {[ARTIFACTS] = true}, .wants_path = true},
 };
 

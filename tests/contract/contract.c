@@ -2,6 +2,9 @@
 #include "contract.h"
 #include "base/digest.h"
 #include "base/mem.h"
+#ifdef SL_WITH_MONGODB
+#include "mongodb_tools.h"
+#endif
 #include <errno.h>
 #include <stdarg.h>
 #include <signal.h>
@@ -81,6 +84,15 @@ const struct sl_backend sl_backends_crops[] = {
 const struct sl_backend sl_backends_reviews[] = {
 	{.name = "mem", .clock = sl_clock_fake, .url = mem},
 	{.name = "sqlite", .clock = sl_clock_fake, .url = sqlite, .lasts = true, .shared = true},
+#ifdef SL_WITH_MONGODB
+	{.name = "mongodb",
+		.clock = sl_clock_fake,
+		.url = sl_test_mongodb,
+		.drop = sl_test_mongodb_drop,
+		.divide = 4,
+		.lasts = true,
+		.shared = true},
+#endif
 	{0},
 };
 const struct sl_backend sl_backends_artifacts[] = {
@@ -98,6 +110,8 @@ static void run(const void *arg)
 {
 	const struct suite_case *c = arg;
 	c->fn(c->b);
+	if (c->b->drop)
+		c->b->drop();
 }
 
 void sl_contract_add(const struct sl_backend *b, const char *contract, const char *name, sl_contract_fn fn)

@@ -22,6 +22,8 @@ struct sl_backend {
 	/* The URL of a store of this test's own; NULL after SKIP. Reopened by the same URL. */
 	const char *(*url)(void);
 	const char *(*parted)(void); /* log: with 4 partitions a topic */
+	void (*drop)(void); /* what url() has made on a server; after a test that passed. NULL: nothing */
+	int divide; /* sizes of crowds by this, where the test server is slow; 0: by 1 */
 	/* Leases and members see this time from now on (later than before, but for the first call). */
 	void (*clock)(int64_t now_ms);
 };

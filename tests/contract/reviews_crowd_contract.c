@@ -9,11 +9,23 @@
 
 enum { THREADS = 16, VOTERS = 48, REVIEWS = 60, CAP = 5 };
 
+/* What is left of a full size where the test server is slow, but never fewer than the threads. */
+static int size_of(const struct sl_backend *b, int full)
+{
+	return SL_MAX(full / SL_MAX(b->divide, 1), THREADS);
+}
+
 struct crowd {
 	struct sl_reviews *r;
+	int voters, reviews;
 	_Atomic int answered, undone;
 	const char *tag; /* begins the voters' names */
 };
+
+static struct crowd crowd_of(const struct sl_backend *b, struct sl_reviews *r)
+{
+	return (struct crowd){.r = r, .voters = size_of(b, VOTERS), .reviews = size_of(b, REVIEWS), .tag = "v"};
+}
 
 /* What a voter would choose: reviews differ, some are ties, most are decided. */
 static int choice_of(const char *key, int voter)
@@ -35,10 +47,10 @@ static void vote_in_crowd(int i, void *arg)
 {
 	struct crowd *t = arg;
 	struct sl_verdict v;
-	for (int voter = i; voter < VOTERS; voter += THREADS) {
+	for (int voter = i; voter < t->voters; voter += THREADS) {
 		char name[32];
 		snprintf(name, sizeof(name), "%s%d", t->tag, voter);
-		for (int round = 0; round < 3 * REVIEWS; round++) {
+		for (int round = 0; round < 3 * t->reviews; round++) {
 			struct sl_review got[3];
 			int n = 0;
 			enum sl_status s = sl_reviews_lease(t->r, name, 1 + round % 3, got, &n, NULL);
@@ -48,7 +60,7 @@ static void vote_in_crowd(int i, void *arg)
 			if (!n)
 				break;
 			if (round % 4 == 0)
-				snprintf(got[0].key, sizeof(got[0].key), "key%04d", (round * 7 + voter) % REVIEWS);
+				snprintf(got[0].key, sizeof(got[0].key), "key%04d", (round * 7 + voter) % t->reviews);
 			char id[16];
 			snprintf(id, sizeof(id), "r%d", round);
 			struct sl_vote vote = vote_of(name, id, choice_of(got[0].key, voter));
@@ -147,42 +159,43 @@ static void check_outbox(struct sl_reviews *r, int reviews)
 
 CONTRACT(reviews, sixteen_threads_keep_every_promise)
 {
-	struct crowd t = {.r = open_reviews(b, CAP), .tag = "v"};
-	add(t.r, 0, REVIEWS);
+	struct crowd t = crowd_of(b, open_reviews(b, CAP));
+	add(t.r, 0, t.reviews);
 	sl_test_threads(THREADS, vote_in_crowd, &t);
-	CHECK(t.answered >= REVIEWS * 3);
+	CHECK(t.answered >= t.reviews * 3);
 	CHECK(t.undone > 0);
-	check_store(t.r, REVIEWS);
-	check_outbox(t.r, REVIEWS);
+	check_store(t.r, t.reviews);
+	check_outbox(t.r, t.reviews);
 	sl_reviews_close(t.r);
 }
 
 CONTRACT(reviews, lost_answers_and_retries_count_no_vote_twice)
 {
 	const char *url = sl_test_fault(b->url(), "every=5&when=after&calls=vote,undo,lease");
-	struct crowd t = {.r = open_at(url, CAP), .tag = "v"};
-	add(t.r, 0, REVIEWS);
+	struct crowd t = crowd_of(b, open_at(url, CAP));
+	add(t.r, 0, t.reviews);
 	sl_test_threads(THREADS, vote_in_crowd, &t);
-	check_store(t.r, REVIEWS);
-	check_outbox(t.r, REVIEWS);
+	check_store(t.r, t.reviews);
+	check_outbox(t.r, t.reviews);
 	sl_reviews_close(t.r);
 }
 
 static void add_all(int i, void *arg)
 {
-	for (int k = 0; k < REVIEWS; k++)
-		add(arg, (k * 7 + i) % REVIEWS, 1);
+	struct crowd *t = arg;
+	for (int k = 0; k < t->reviews; k++)
+		add(t->r, (k * 7 + i) % t->reviews, 1);
 }
 
 CONTRACT(reviews, adding_at_once_adds_once)
 {
 	struct sl_err err;
-	struct sl_reviews *r = open_reviews(b, 10);
+	struct crowd t = crowd_of(b, open_reviews(b, 10));
 	struct sl_review_stats st;
-	sl_test_threads(THREADS, add_all, r);
-	CHECK_OK(sl_reviews_stats(r, &st, &err));
-	CHECK_EQ(st.open, REVIEWS);
-	sl_reviews_close(r);
+	sl_test_threads(THREADS, add_all, &t);
+	CHECK_OK(sl_reviews_stats(t.r, &st, &err));
+	CHECK_EQ(st.open, t.reviews);
+	sl_reviews_close(t.r);
 }
 
 struct race {
@@ -235,10 +248,10 @@ CONTRACT(reviews, one_vote_sent_sixteen_times_at_once_counts_once)
 CONTRACT_IF(reviews, lasts, everything_is_there_after_reopening)
 {
 	struct sl_err err;
-	struct crowd t = {.r = open_reviews(b, CAP), .tag = "v"};
+	struct crowd t = crowd_of(b, open_reviews(b, CAP));
 	struct sl_review_stats before, after;
 	struct sl_origin from = {"intake", 0, 41};
-	add(t.r, 0, REVIEWS);
+	add(t.r, 0, t.reviews);
 	CHECK_OK(sl_reviews_add(t.r, NULL, 0, &from, &err));
 	sl_test_threads(THREADS, vote_in_crowd, &t);
 	CHECK_OK(sl_reviews_stats(t.r, &before, &err));
@@ -246,33 +259,40 @@ CONTRACT_IF(reviews, lasts, everything_is_there_after_reopening)
 	t.r = open_reviews(b, 7); /* another cap now: reviews keep theirs */
 	CHECK_OK(sl_reviews_stats(t.r, &after, &err));
 	CHECK(!memcmp(&before, &after, sizeof(before)));
-	check_store(t.r, REVIEWS);
-	check_outbox(t.r, REVIEWS);
+	check_store(t.r, t.reviews);
+	check_outbox(t.r, t.reviews);
 	int64_t at;
 	CHECK_OK(sl_reviews_position(t.r, "intake", 0, &at, &err));
 	CHECK_EQ(at, 41);
 	sl_reviews_close(t.r);
 }
 
-static void vote_in_process(void *url)
+struct child {
+	const struct sl_backend *b;
+	char *url;
+};
+
+static void vote_in_process(void *arg)
 {
-	struct crowd t = {.r = open_at(url, CAP), .tag = "child"};
+	const struct child *c = arg;
+	struct crowd t = crowd_of(c->b, open_at(c->url, CAP));
+	t.tag = "child";
 	sl_test_threads(THREADS, vote_in_crowd, &t);
 	sl_reviews_close(t.r);
 }
 
 CONTRACT_IF(reviews, shared, two_processes_keep_every_promise)
 {
-	char *url = sl_strdup(b->url());
-	struct sl_reviews *r = open_at(url, CAP);
-	add(r, 0, REVIEWS);
+	struct child c = {b, sl_strdup(b->url())};
+	struct sl_reviews *r = open_at(c.url, CAP);
+	add(r, 0, size_of(b, REVIEWS));
 	sl_reviews_close(r);
-	int child = sl_test_process(vote_in_process, url);
-	struct crowd t = {.r = open_at(url, CAP), .tag = "v"};
+	int child = sl_test_process(vote_in_process, &c);
+	struct crowd t = crowd_of(b, open_at(c.url, CAP));
 	sl_test_threads(THREADS, vote_in_crowd, &t);
 	sl_test_wait(child);
-	check_store(t.r, REVIEWS);
-	check_outbox(t.r, REVIEWS);
+	check_store(t.r, t.reviews);
+	check_outbox(t.r, t.reviews);
 	/* Nothing that is open is hidden from a newcomer by what the other process did. */
 	struct sl_err err;
 	struct sl_review_stats st;
@@ -283,7 +303,7 @@ CONTRACT_IF(reviews, shared, two_processes_keep_every_promise)
 	CHECK_OK(sl_reviews_expire(t.r, &n, &err));
 	CHECK_EQ(lease(t.r, "newcomer", SL_LEASE_MAX, got), SL_MIN(st.open, SL_LEASE_MAX));
 	sl_reviews_close(t.r);
-	free(url);
+	free(c.url);
 }
 
 CONTRACT_IF(reviews, shared, a_lease_sees_what_another_handle_did)
@@ -347,7 +367,7 @@ CONTRACT_IF(reviews, shared, what_was_answered_survives_kill_9)
 	add(r, 0, REVIEWS);
 	sl_reviews_close(r);
 	for (int round = 0; round < 3; round++) {
-		char *said = sl_test_kill(vote_until_killed, url, 200);
+		char *said = sl_test_kill(vote_until_killed, url, size_of(b, 200));
 		int votes = 0;
 		r = open_at(url, 100);
 		for (char *line = strtok_r(said, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
