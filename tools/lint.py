@@ -34,6 +34,7 @@ FOREIGN = {
     'microhttpd.h': ('src/http/',),
     'mongoc/mongoc.h': ('src/store/mongodb/',),
     'sqlite3.h': ('src/store/sqlite/',),
+    'librdkafka/rdkafka.h': ('src/store/kafka/',),
     'curl/curl.h': ('src/net/',),
     'jpeglib.h': ('src/vision/jpeg.c',),
     'spng.h': ('src/vision/png.c',),

@@ -2,6 +2,7 @@
 #include "store/registry.h"
 #include "base/mem.h"
 #include "store/dir/dir.h"
+#include "store/kafka/kafka.h"
 #include "store/mem/mem.h"
 #ifdef SL_WITH_MONGODB
 #include "store/mongodb/mongodb.h"
@@ -9,6 +10,12 @@
 #include "store/sqlite/sqlite.h"
 #include "store/wrap/wrap.h"
 #include <stdio.h>
+
+#ifdef SL_WITH_KAFKA
+#define KAFKA_LOG &sl_kafka_log
+#else
+#define KAFKA_LOG NULL
+#endif
 
 enum kind { LOG, CROPS, REVIEWS, ARTIFACTS, KINDS };
 
@@ -42,7 +49,11 @@ static const struct backend {
 		.serves = {[ARTIFACTS] = true},
 		.wants_path = true,
 		.artifacts = &sl_dir_artifacts},
-	{.scheme = "kafka", .form = "kafka://HOST:PORT", .serves = {[LOG] = true}, .wants_path = true},
+	{.scheme = "kafka",
+		.form = "kafka://HOST:PORT",
+		.serves = {[LOG] = true},
+		.wants_path = true,
+		.log = KAFKA_LOG},
 	{.scheme = "hbase", .form = "hbase://HOST:PORT", .serves = {[CROPS] = true}, .wants_path = true},
 	{
 		.scheme = "mongodb",

@@ -8,7 +8,7 @@
 #include "base/status.h"
 #include <stdint.h>
 
-enum { SL_URL_MAX = 4096, SL_URL_OPTIONS = 16, SL_URL_WRAPS = 4 };
+enum { SL_URL_MAX = 4096, SL_URL_OPTIONS = 32, SL_URL_WRAPS = 4 };
 
 struct sl_url {
 	char *text; /* as given, for errors */

@@ -66,6 +66,25 @@ const char *sl_test_unique(void)
 	return name;
 }
 
+static const char *kafka_with(const char *options)
+{
+	static char url[512];
+	const char *base = sl_test_server("SIGNLOOP_TEST_KAFKA");
+	snprintf(url, sizeof(url), "%s%cprefix=%s.&session_ms=3000&heartbeat_ms=100&%s", base,
+		strchr(base, '?') ? '&' : '?', sl_test_unique(), options);
+	return url;
+}
+
+static const char *kafka(void)
+{
+	return kafka_with("partitions=1");
+}
+
+static const char *kafka_parted(void)
+{
+	return kafka_with("partitions=4");
+}
+
 const struct sl_backend sl_backends_log[] = {
 	{.name = "mem", .clock = sl_clock_fake, .url = mem, .parted = mem_parted},
 	{.name = "sqlite",
@@ -74,6 +93,7 @@ const struct sl_backend sl_backends_log[] = {
 		.parted = sqlite_parted,
 		.lasts = true,
 		.shared = true},
+	{.name = "kafka", .clock = sl_clock_fake, .url = kafka, .parted = kafka_parted, .lasts = true, .shared = true},
 	{0},
 };
 const struct sl_backend sl_backends_crops[] = {

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Appending: one idempotent producer of the open log, and a thread that hands its delivery
+ * reports to those who wait. A producer that Kafka does not want any more is replaced: who
+ * still waits on the old one keeps it alive.
+ */
+#include "base/digest.h"
+#include "base/mem.h"
+#include "core/key.h"
+#include "store/kafka/client.h"
+#include <stdatomic.h>
+#include <stdio.h>
+
+enum { REFRESH_MS = 60000, TRACE = 33, SPAN = 17 };
+
+struct sl_producer {
+	struct sl_trouble trouble; /* first: the handle's opaque */
+	struct sl_kafka *k;
+	rd_kafka_t *rk;
+	rd_kafka_queue_t *main;
+	pthread_t thread;
+	_Atomic bool stop;
+	_Atomic int refs; /* the log's, and one an append that runs */
+};
+
+/* What a call of append waits for. The call's and one a message: it may be gone before its reports come. */
+struct delivery {
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	int refs, pending;
+	rd_kafka_resp_err_t code; /* of the first that failed */
+};
+
+static void unref(struct delivery *d)
+{
+	int left = --d->refs; /* the lock is held */
+	pthread_mutex_unlock(&d->lock);
+	if (left)
+		return;
+	pthread_cond_destroy(&d->done);
+	pthread_mutex_destroy(&d->lock);
+	free(d);
+}
+
+static void report(struct delivery *d, rd_kafka_resp_err_t code)
+{
+	pthread_mutex_lock(&d->lock);
+	if (code && !d->code)
+		d->code = code;
+	if (!--d->pending)
+		pthread_cond_signal(&d->done);
+	unref(d);
+}
+
+static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
+{
+	report(m->_private, m->err);
+}
+
+static void *serve(void *arg)
+{
+	struct sl_producer *p = arg;
+	for (int64_t refresh = sl_deadline_ms(REFRESH_MS); !p->stop;) {
+		rd_kafka_poll(p->rk, SL_KAFKA_TICK_MS);
+		if (!sl_is_past(refresh))
+			continue;
+		sl_kafka_topics_refresh(p->k);
+		refresh = sl_deadline_ms(REFRESH_MS);
+	}
+	return NULL;
+}
+
+static enum sl_status start(struct sl_kafka *k, struct sl_producer **ret, struct sl_err *err)
+{
+	struct sl_producer *p = SL_NEW(struct sl_producer);
+	rd_kafka_conf_t *conf = rd_kafka_conf_dup(k->opt.produce);
+	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+	sl_trouble_init(&p->trouble);
+	enum sl_status s = sl_kafka_handle(k, RD_KAFKA_PRODUCER, conf, &p->trouble, &p->rk, err);
+	if (s != SL_OK) {
+		sl_trouble_done(&p->trouble);
+		free(p);
+		return s;
+	}
+	p->k = k;
+	p->refs = 1;
+	p->main = rd_kafka_queue_get_main(p->rk);
+	p->thread = sl_thread_start("kafka", serve, p);
+	*ret = p;
+	return SL_OK;
+}
+
+/* What is still on its way is of callers who were told that nobody knows. */
+static void release(struct sl_producer *p)
+{
+	if (--p->refs)
+		return;
+	if (!sl_trouble_is_fatal(&p->trouble))
+		rd_kafka_flush(p->rk, SL_KAFKA_CLOSE_MS);
+	rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+	rd_kafka_flush(p->rk, SL_KAFKA_CLOSE_MS);
+	p->stop = true;
+	rd_kafka_queue_yield(p->main);
+	pthread_join(p->thread, NULL);
+	rd_kafka_queue_destroy(p->main);
+	rd_kafka_destroy(p->rk);
+	sl_trouble_done(&p->trouble);
+	free(p);
+}
+
+static enum sl_status acquire(struct sl_kafka *k, struct sl_producer **ret, struct sl_err *err)
+{
+	struct sl_producer *old = NULL;
+	enum sl_status s = SL_OK;
+	pthread_mutex_lock(&k->lock);
+	if (k->producer && sl_trouble_is_fatal(&k->producer->trouble))
+		old = SL_TAKE(k->producer);
+	if (!k->producer)
+		s = start(k, &k->producer, err);
+	if (s == SL_OK) {
+		*ret = k->producer;
+		(*ret)->refs++;
+	}
+	pthread_mutex_unlock(&k->lock);
+	if (old)
+		release(old);
+	return s;
+}
+
+void sl_kafka_append_close(struct sl_kafka *k)
+{
+	if (k->producer)
+		release(SL_TAKE(k->producer));
+}
+
+/* ---- headers ---- */
+
+/* 00-TRACE-SPAN-01; false for a key that names no frame. */
+static bool trace_of(const char *topic, const char *key, char ret[64])
+{
+	char frame[SL_FRAME_ID], name[SL_TOPIC + SL_MESSAGE_KEY], span[SL_HEX_SHA256];
+	int box[4];
+	if (!sl_key_parse(key, frame, box))
+		return false;
+	snprintf(name, sizeof(name), "%s/%s", topic, key);
+	sl_sha256_hex(name, strlen(name), span);
+	snprintf(ret, 64, "00-%s%.*s-%.*s-01", frame, TRACE - SL_FRAME_ID, frame, SPAN - 1, span);
+	return true;
+}
+
+static rd_kafka_headers_t *headers_of(const struct sl_entry *e)
+{
+	char schema[SL_TOPIC + 16], trace[64];
+	rd_kafka_headers_t *h = rd_kafka_headers_new(2);
+	snprintf(schema, sizeof(schema), "signloop.%s.v1", e->topic);
+	rd_kafka_header_add(h, "schema", -1, schema, -1);
+	if (trace_of(e->topic, e->key, trace))
+		rd_kafka_header_add(h, "traceparent", -1, trace, -1);
+	return h;
+}
+
+/* ---- append ---- */
+
+static rd_kafka_resp_err_t send_one(struct sl_producer *p, const struct sl_entry *e, int partitions, struct delivery *d)
+{
+	char full[SL_KAFKA_NAME];
+	rd_kafka_headers_t *h = headers_of(e);
+	sl_kafka_full_name(p->k, e->topic, full);
+	pthread_mutex_lock(&d->lock);
+	d->refs++;
+	d->pending++;
+	pthread_mutex_unlock(&d->lock);
+	rd_kafka_resp_err_t code = rd_kafka_producev(p->rk, RD_KAFKA_V_TOPIC(full),
+		RD_KAFKA_V_PARTITION(sl_log_partition_of(e->key, partitions)), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+		RD_KAFKA_V_KEY(e->key, strlen(e->key)), RD_KAFKA_V_VALUE((void *)e->body.ptr, e->body.len),
+		RD_KAFKA_V_HEADERS(h), RD_KAFKA_V_OPAQUE(d), RD_KAFKA_V_END);
+	if (code) { /* else the message has the headers, and its report the reference */
+		rd_kafka_headers_destroy(h);
+		report(d, code);
+	}
+	return code;
+}
+
+static rd_kafka_resp_err_t wait_for(struct delivery *d, int64_t deadline_us)
+{
+	pthread_mutex_lock(&d->lock);
+	while (d->pending && sl_cond_wait_until(&d->done, &d->lock, deadline_us))
+		;
+	rd_kafka_resp_err_t code = d->code ? d->code : d->pending ? RD_KAFKA_RESP_ERR__TIMED_OUT : 0;
+	unref(d);
+	return code;
+}
+
+static enum sl_status send_all(struct sl_producer *p, const struct sl_entry *e, const int *partitions, int n,
+	int64_t deadline_us, struct sl_err *err)
+{
+	struct delivery *d = SL_NEW(struct delivery);
+	pthread_mutex_init(&d->lock, NULL);
+	sl_cond_init(&d->done);
+	d->refs = 1;
+	for (int i = 0; i < n; i++)
+		if (send_one(p, &e[i], partitions[i], d))
+			break;
+	rd_kafka_resp_err_t code = wait_for(d, deadline_us);
+	if (!code) {
+		if (sl_trouble_is_down(&p->trouble))
+			sl_trouble_clear(&p->trouble);
+		return SL_OK;
+	}
+	if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+		code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
+		sl_kafka_topics_forget(p->k);
+	char what[SL_TOPIC + 16];
+	snprintf(what, sizeof(what), "append to %s", e->topic);
+	return sl_kafka_fail(p->k, &p->trouble, err, code, what, NULL);
+}
+
+enum sl_status sl_kafka_append(void *self, const struct sl_entry *e, int n, int64_t deadline_us, struct sl_err *err)
+{
+	struct sl_kafka *k = self;
+	struct sl_producer *p = NULL;
+	enum sl_status s = SL_OK;
+	if (sl_is_past(deadline_us))
+		return sl_fail(err, SL_TIMEOUT, "kafka: the deadline passed before the write began");
+	SL_AUTOFREE int *partitions = sl_calloc((size_t)n, sizeof(*partitions));
+	for (int i = 0; i < n && s == SL_OK; i++)
+		if (i && !strcmp(e[i].topic, e[i - 1].topic))
+			partitions[i] = partitions[i - 1];
+		else
+			s = sl_kafka_topic(k, e[i].topic, true, deadline_us, &partitions[i], err);
+	if (s == SL_OK)
+		s = acquire(k, &p, err);
+	if (s != SL_OK)
+		return s;
+	s = send_all(p, e, partitions, n, deadline_us, err);
+	release(p);
+	return s;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The log on Kafka (librdkafka). Private to store/. Owner, threads, errors: store/log.h.
+ *
+ *   kafka://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...][?option=value&...]
+ *
+ * option        default         range, meaning
+ * prefix        ""              before the name of every topic and group: several installations on one cluster
+ * partitions    4               1-1024, of topics that this handle makes
+ * replication   -1              of topics that it makes; -1: what the broker says
+ * min_insync    0               0-32, replicas that must have a message before it is answered; 0: what the broker says
+ * retention_ms  -1              -1: for ever, so that fsck and a new group can read everything
+ * connect_ms    5000            100-600000, how long opening waits for a broker
+ * security      plaintext       plaintext, ssl, sasl_plaintext, sasl_ssl
+ * ca cert key   system's        PEM files: authorities, own certificate and its key; key_password
+ * verify_host   https           https: the certificate must name the host; none
+ * mechanism     -               PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, GSSAPI, OAUTHBEARER; with user and password
+ * client_id     signloop        as the broker's logs and quotas call us (a group's member adds the time it joined)
+ * compression   none            none, gzip, snappy, lz4, zstd
+ * linger_ms     0               0-1000, how long a message may wait for others to share its request; see below
+ * batch_bytes   1000000         1000-16000000, of one request
+ * buffer_kb     131072          1024-4194304, messages that wait to be sent; full: BUSY
+ * timeout_ms    30000           1000-3600000, until a message that could not be delivered fails (TIMEOUT)
+ * request_ms    10000           1000-300000, of one request; dial_ms (10000) of one connection
+ * retries       2147483647      1-, of one message within timeout_ms; retry_ms (100) between them
+ * backoff_ms    50              1-, first wait before connecting again; backoff_max_ms (1000) the longest
+ * session_ms    10000           1000-1800000, silence after which a killed member's partitions go to others
+ * heartbeat_ms  300             50-60000, how soon a member hears of a new one; below session_ms
+ * fetch_wait_ms 100             0-60000, how long a broker keeps an idle fetch; new messages end it, a seek does not
+ * fetch_bytes   1048576         1000-100000000, of one partition in one fetch
+ * fetch_kb      16384           64-1048576, fetched ahead by one consumer
+ * debug         ""              librdkafka's contexts (broker,cgrp,...); its lines go to our log at debug, `store`
+ *
+ * On the server: topic PREFIX + name with cleanup.policy=delete, message.timestamp.type=CreateTime; an existing
+ * topic is taken as it is, whatever its partitions. Do not add partitions to a topic in use: a key's messages
+ * would change their place and lose their order. Key and body are the message's; headers `schema`
+ * (signloop.TOPIC.v1) and, where the key is a crop's, `traceparent` (W3C): all messages of a frame have one trace,
+ * whose number is the frame's 24 digits and the first 8 of them again. Positions are Kafka's offsets.
+ * Rights: Describe, Read, Write and (to make them) Create on topics PREFIX*, Read and Describe on groups PREFIX*.
+ *
+ * Durability: idempotent producer, acks=all: an answered message is on every in-sync replica. A retry inside the
+ * client makes no duplicate; one by our caller after TIMEOUT or AWAY may. A producer that Kafka fenced or forgot
+ * is replaced by a new one.
+ * Groups: range assignor, the oldest member first. Rebalances are served by a thread of the consumer at once,
+ * whatever its owner does meanwhile; a position is committed (before the call returns) by the member that has the
+ * partition, and stays its own through a rebalance that gives it the partition again while nobody else committed.
+ *
+ * The delay: measured on one broker, 2 cores (bench/log_bench.c, appends/s one at a time / 16 callers, ms from
+ * append to poll p50 / p99): see linger_ms in docs/operations.md. Callers wait for their answer, so a delay only
+ * adds to it: what waits while a request is under way shares the next one anyway.
+ *
+ * Errors: no broker answers: AWAY. Wrong option, file, credentials or missing right: USAGE, not retriable, with
+ * the broker's words. TOO_LARGE over the topic's max.message.bytes. BUSY: buffer_kb is full.
+ */
+#pragma once
+#include "store/ops.h"
+
+extern const struct sl_log_ops sl_kafka_log;
