@@ -13,6 +13,11 @@
 
 enum { REFRESH_MS = 60000, TRACE = 33, SPAN = 17 };
 
+struct lane { /* one topic */
+	char topic[SL_TOPIC];
+	rd_kafka_topic_t *rkt;
+};
+
 struct sl_producer {
 	struct sl_trouble trouble; /* first: the handle's opaque */
 	struct sl_kafka *k;
@@ -21,6 +26,9 @@ struct sl_producer {
 	pthread_t thread;
 	_Atomic bool stop;
 	_Atomic int refs; /* the log's, and one an append that runs */
+	pthread_mutex_t lock; /* of lane */
+	struct lane lane[SL_KAFKA_TOPICS];
+	int nlane;
 };
 
 /* What a call of append waits for. The call's and one a message: it may be gone before its reports come. */
@@ -84,6 +92,7 @@ static enum sl_status start(struct sl_kafka *k, struct sl_producer **ret, struct
 	}
 	p->k = k;
 	p->refs = 1;
+	pthread_mutex_init(&p->lock, NULL);
 	p->main = rd_kafka_queue_get_main(p->rk);
 	p->thread = sl_thread_start("kafka", serve, p);
 	*ret = p;
@@ -103,7 +112,10 @@ static void release(struct sl_producer *p)
 	rd_kafka_queue_yield(p->main);
 	pthread_join(p->thread, NULL);
 	rd_kafka_queue_destroy(p->main);
+	for (int i = 0; i < p->nlane; i++)
+		rd_kafka_topic_destroy(p->lane[i].rkt);
 	rd_kafka_destroy(p->rk);
+	pthread_mutex_destroy(&p->lock);
 	sl_trouble_done(&p->trouble);
 	free(p);
 }
@@ -160,6 +172,42 @@ static rd_kafka_headers_t *headers_of(const struct sl_entry *e)
 }
 
 /* ---- append ---- */
+
+static bool has_lane(struct sl_producer *p, const char *topic)
+{
+	bool found = false;
+	pthread_mutex_lock(&p->lock);
+	for (int i = 0; i < p->nlane; i++)
+		found |= !strcmp(p->lane[i].topic, topic);
+	pthread_mutex_unlock(&p->lock);
+	return found;
+}
+
+/* Lets the producer know the topic before its first message, which would else wait for a timer
+ * of librdkafka (1 s). If it cannot be asked, the message waits. */
+static void open_lane(struct sl_producer *p, const char *topic, int64_t deadline_us)
+{
+	char full[SL_KAFKA_NAME];
+	const struct rd_kafka_metadata *md;
+	if (has_lane(p, topic))
+		return;
+	sl_kafka_full_name(p->k, topic, full);
+	rd_kafka_topic_t *rkt = rd_kafka_topic_new(p->rk, full, NULL);
+	if (!rkt || rd_kafka_metadata(p->rk, 0, rkt, &md, sl_kafka_ms(deadline_us, p->k->opt.request_ms))) {
+		if (rkt)
+			rd_kafka_topic_destroy(rkt);
+		return;
+	}
+	rd_kafka_metadata_destroy(md);
+	pthread_mutex_lock(&p->lock);
+	if (p->nlane < SL_KAFKA_TOPICS) {
+		SL_COPY(p->lane[p->nlane].topic, topic);
+		p->lane[p->nlane++].rkt = rkt;
+	} else {
+		rd_kafka_topic_destroy(rkt);
+	}
+	pthread_mutex_unlock(&p->lock);
+}
 
 static rd_kafka_resp_err_t send_one(struct sl_producer *p, const struct sl_entry *e, int partitions, struct delivery *d)
 {
@@ -232,6 +280,9 @@ enum sl_status sl_kafka_append(void *self, const struct sl_entry *e, int n, int6
 		s = acquire(k, &p, err);
 	if (s != SL_OK)
 		return s;
+	for (int i = 0; i < n; i++)
+		if (!i || strcmp(e[i].topic, e[i - 1].topic))
+			open_lane(p, e[i].topic, deadline_us);
 	s = send_all(p, e, partitions, n, deadline_us, err);
 	release(p);
 	return s;

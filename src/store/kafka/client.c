@@ -7,6 +7,7 @@
 
 /* The next partition to be read waits for the last one's fetch. */
 #define ASK_WAIT_MS "10"
+enum { GREET_MS = 500 };
 
 /* ---- what a handle complains of ---- */
 
@@ -114,13 +115,9 @@ enum sl_status sl_kafka_fail(struct sl_kafka *k, struct sl_trouble *t, struct sl
 {
 	char why[sizeof(t->text)] = "";
 	enum sl_status s = sl_kafka_status(code);
-	if (t) {
+	if (t && sl_status_is_retriable(s)) {
 		pthread_mutex_lock(&t->lock);
-		if (t->code) {
-			SL_COPY(why, t->text);
-			if (s == SL_AWAY || s == SL_TIMEOUT) /* wrong credentials look like a broker that is away */
-				s = sl_kafka_status(t->code) == SL_USAGE ? SL_USAGE : s;
-		}
+		SL_COPY(why, t->text);
 		pthread_mutex_unlock(&t->lock);
 	}
 	return sl_fail(err, s, "kafka %.60s: %s: %s%s%s%s%s", k->opt.brokers, what,
@@ -166,29 +163,43 @@ bool sl_kafka_take(struct sl_batch_builder *b, const char *topic, const rd_kafka
 	return sl_batch_add(b, &to);
 }
 
-/* One bounded attempt to reach a broker, ended early by what waiting does not mend. */
+static rd_kafka_resp_err_t ask_broker(struct sl_kafka *k, int ms)
+{
+	const struct rd_kafka_metadata *md;
+	char full[SL_KAFKA_NAME];
+	sl_kafka_full_name(k, "labels", full); /* about one topic: a cluster may have many */
+	rd_kafka_topic_t *rkt = rd_kafka_topic_new(k->ask, full, NULL);
+	rd_kafka_resp_err_t code = rkt ? rd_kafka_metadata(k->ask, 0, rkt, &md, ms) : rd_kafka_last_error();
+	if (rkt)
+		rd_kafka_topic_destroy(rkt);
+	if (!code)
+		rd_kafka_metadata_destroy(md);
+	return code;
+}
+
+/* One bounded attempt to reach a broker. Wrong credentials end it early. A handshake may fail
+ * because a broker is just going down, so that is believed at the end only. */
 static enum sl_status greet(struct sl_kafka *k, struct sl_err *err)
 {
-	int64_t until = sl_deadline_ms(k->opt.connect_ms);
-	for (;;) {
-		const struct rd_kafka_metadata *md;
-		char full[SL_KAFKA_NAME];
-		sl_kafka_full_name(k, "labels", full); /* of one topic: a cluster may have many */
-		rd_kafka_topic_t *rkt = rd_kafka_topic_new(k->ask, full, NULL);
-		rd_kafka_resp_err_t code =
-			rkt ? rd_kafka_metadata(k->ask, 0, rkt, &md, sl_kafka_ms(until, 5 * SL_KAFKA_TICK_MS))
-			    : rd_kafka_last_error();
-		if (rkt)
-			rd_kafka_topic_destroy(rkt);
-		if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-			rd_kafka_metadata_destroy(md);
-			sl_trouble_clear(&k->trouble);
+	struct sl_trouble *t = &k->trouble;
+	for (int64_t until = sl_deadline_ms(k->opt.connect_ms);;) {
+		if (!ask_broker(k, sl_kafka_ms(until, GREET_MS))) {
+			sl_trouble_clear(t);
 			return SL_OK;
 		}
-		rd_kafka_poll(k->ask, 0); /* the reason */
-		enum sl_status s = sl_kafka_fail(k, &k->trouble, err, code, "no broker answers", NULL);
-		if (s == SL_USAGE || sl_is_past(until))
-			return s == SL_TIMEOUT ? (err ? err->status = SL_AWAY : SL_AWAY) : s;
+		rd_kafka_poll(k->ask, 0); /* hears the reason */
+		bool late = sl_is_past(until);
+		pthread_mutex_lock(&t->lock);
+		bool wrong =
+			t->code == RD_KAFKA_RESP_ERR__AUTHENTICATION || (t->code == RD_KAFKA_RESP_ERR__SSL && late);
+		if (wrong)
+			sl_fail(err, SL_USAGE, "kafka %.60s: no broker lets us in: %s", k->opt.brokers, t->text);
+		else if (late)
+			sl_fail(err, SL_AWAY, "kafka %.60s: no broker answers: %s", k->opt.brokers,
+				*t->text ? t->text : "it is silent");
+		pthread_mutex_unlock(&t->lock);
+		if (wrong || late)
+			return wrong ? SL_USAGE : SL_AWAY;
 		rd_kafka_poll(k->ask, sl_kafka_ms(until, SL_KAFKA_TICK_MS));
 	}
 }

@@ -35,7 +35,7 @@ bool sl_trouble_is_down(struct sl_trouble *t);
 bool sl_trouble_is_fatal(struct sl_trouble *t);
 
 struct sl_kafka_options {
-	int64_t partitions, replication, min_insync, retention_ms, connect_ms, request_ms, session_ms;
+	int64_t partitions, replication, min_insync, retention_ms, connect_ms, request_ms, session_ms, heartbeat_ms;
 	char prefix[SL_KAFKA_NAME - SL_MESSAGE_KEY], client_id[64], brokers[160]; /* brokers: for texts */
 	rd_kafka_conf_t *produce, *consume; /* to be copied for a handle */
 };

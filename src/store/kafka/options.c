@@ -143,6 +143,7 @@ static enum sl_status set_own(struct sl_url *u, struct sl_kafka_options *o, stru
 		{"connect_ms", &o->connect_ms, 5000, 100, 600000},
 		{"request_ms", &o->request_ms, 10000, 1000, 300000},
 		{"session_ms", &o->session_ms, 10000, 1000, 1800000},
+		{"heartbeat_ms", &o->heartbeat_ms, 300, 50, 60000},
 	};
 	for (size_t i = 0; i < SL_COUNT(own); i++) {
 		*own[i].at = own[i].value;
@@ -163,6 +164,23 @@ static enum sl_status set_own(struct sl_url *u, struct sl_kafka_options *o, stru
 	return SL_OK;
 }
 
+/* What is meant to protect must not be there without effect. */
+static enum sl_status check_together(struct sl_url *u, const struct sl_kafka_options *o, struct sl_err *err)
+{
+	const char *security = sl_url_option(u, "security"), *need = NULL, *what = NULL;
+	security = security ? security : "plaintext";
+	bool sasl = strstr(security, "sasl") != NULL, tls = strstr(security, "ssl") != NULL;
+	if (!sasl && (strchr(u->path, '@') || sl_url_option(u, "user") || sl_url_option(u, "mechanism")))
+		what = "user, password and mechanism", need = "security=sasl_ssl or sasl_plaintext";
+	else if (sasl && !sl_url_option(u, "mechanism"))
+		what = "security=sasl_...", need = "a mechanism";
+	else if (!tls && (sl_url_option(u, "ca") || sl_url_option(u, "cert") || sl_url_option(u, "verify_host")))
+		what = "ca, cert and verify_host", need = "security=ssl or sasl_ssl";
+	else if (o->heartbeat_ms >= o->session_ms)
+		what = "heartbeat_ms", need = "a longer session_ms";
+	return need ? sl_fail(err, SL_USAGE, "store URL '%s': %s must come with %s", u->text, what, need) : SL_OK;
+}
+
 enum sl_status sl_kafka_options_read(struct sl_url *u, struct sl_kafka_options *ret, struct sl_err *err)
 {
 	struct sl_kafka_options o = {.produce = rd_kafka_conf_new(), .consume = rd_kafka_conf_new()};
@@ -173,6 +191,8 @@ enum sl_status sl_kafka_options_read(struct sl_url *u, struct sl_kafka_options *
 		s = set(&o, fixed[i].who, fixed[i].property, fixed[i].value, err);
 	if (s == SL_OK)
 		s = set_own(u, &o, err);
+	if (s == SL_OK)
+		s = check_together(u, &o, err);
 	if (s == SL_OK)
 		*ret = o;
 	else
