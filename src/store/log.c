@@ -15,9 +15,10 @@ struct sl_consumer {
 	void *self;
 };
 
-enum call { APPEND, CONSUMER_OPEN, POLL, COMMIT, SEEK, READ, LAG, CALLS };
+enum call { APPEND, CONSUMER_OPEN, POLL, COMMIT, SEEK, READ, LAG, MAKE, LAST, RESTORE, COMMITTED, COMMIT_TO, CALLS };
 static struct sl_meter meter[CALLS] = {{.call = "append"}, {.call = "consumer_open"}, {.call = "poll"},
-	{.call = "commit"}, {.call = "seek"}, {.call = "read"}, {.call = "lag"}};
+	{.call = "commit"}, {.call = "seek"}, {.call = "read"}, {.call = "lag"}, {.call = "make"}, {.call = "last"},
+	{.call = "restore"}, {.call = "committed"}, {.call = "commit_to"}};
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void init_meter(void)
@@ -161,4 +162,48 @@ enum sl_status sl_log_read(struct sl_log *l, const char *topic, int partition, i
 enum sl_status sl_log_lag(struct sl_log *l, const char *group, const char *topic, int64_t *ret, struct sl_err *err)
 {
 	return SL_METERED(meter[LAG], l->impl.ops->lag(l->impl.self, group, topic, ret, err));
+}
+
+enum sl_status sl_log_make(struct sl_log *l, const char *topic, int partitions, struct sl_err *err)
+{
+	enum sl_status s = check_name("topic", topic, SL_TOPIC, err);
+	SL_ASSERT(partitions > 0);
+	return s != SL_OK ? s : SL_METERED(meter[MAKE], l->impl.ops->make(l->impl.self, topic, partitions, err));
+}
+
+enum sl_status sl_log_last(struct sl_log *l, const char *topic, int partition, int64_t *ret, struct sl_err *err)
+{
+	return SL_METERED(meter[LAST], l->impl.ops->last(l->impl.self, topic, partition, ret, err));
+}
+
+enum sl_status sl_log_restore(
+	struct sl_log *l, const struct sl_message *m, int n, int64_t deadline_us, struct sl_err *err)
+{
+	SL_ASSERT(n <= SL_BATCH_MAX);
+	for (int i = 0; i < n; i++) {
+		struct sl_entry e = {m[i].topic, m[i].key, m[i].body};
+		enum sl_status s = check_entry(&e, err);
+		if (s != SL_OK)
+			return s;
+		SL_ASSERT(m[i].partition == m->partition && !strcmp(m[i].topic, m->topic));
+		if (m[i].position < 0 || m[i].position > SL_POSITION_MAX || (i && m[i].position <= m[i - 1].position))
+			return sl_fail(err, SL_INVALID,
+				"topic %s, partition %d: position %lld is none, or out of order", m->topic,
+				m->partition, (long long)m[i].position);
+	}
+	return n <= 0 ? SL_OK : SL_METERED(meter[RESTORE], l->impl.ops->restore(l->impl.self, m, n, deadline_us, err));
+}
+
+enum sl_status sl_log_committed(
+	struct sl_log *l, const char *group, const char *topic, int partition, int64_t *ret, struct sl_err *err)
+{
+	return SL_METERED(meter[COMMITTED], l->impl.ops->committed(l->impl.self, group, topic, partition, ret, err));
+}
+
+enum sl_status sl_log_commit_to(
+	struct sl_log *l, const char *group, const char *topic, int partition, int64_t position, struct sl_err *err)
+{
+	position = in_range(position);
+	return SL_METERED(
+		meter[COMMIT_TO], l->impl.ops->commit_to(l->impl.self, group, topic, partition, position, err));
 }

@@ -80,3 +80,22 @@ enum sl_status sl_log_read(struct sl_log *l, const char *topic, int partition, i
 	struct sl_batch *ret, struct sl_err *err);
 /* Messages of topic that group has not committed; group NULL: all messages of the topic. */
 enum sl_status sl_log_lag(struct sl_log *l, const char *group, const char *topic, int64_t *ret, struct sl_err *err);
+
+/* ---- moving a log elsewhere (signloop migrate). Nobody else writes to where it goes. ---- */
+
+/* The topic has at least `partitions` partitions: makes it with that many when it is absent. CONFLICT:
+ * it has fewer. UNSUPPORTED: more than this backend can have. */
+enum sl_status sl_log_make(struct sl_log *l, const char *topic, int partitions, struct sl_err *err);
+/* The position of the partition's last message; -1: there was none yet. */
+enum sl_status sl_log_last(struct sl_log *l, const char *topic, int partition, int64_t *ret, struct sl_err *err);
+/* Appends n (<= SL_BATCH_MAX) messages of one partition as they are: with their key, body, time and
+ * position. All or, on an error, any first part of them durable: ask sl_log_last() where to go on. CONFLICT:
+ * m[0] does not follow the partition's last message, or there is a gap that this backend cannot have. */
+enum sl_status sl_log_restore(
+	struct sl_log *l, const struct sl_message *m, int n, int64_t deadline_us, struct sl_err *err);
+/* The last position of the partition that group has committed; -1: none. */
+enum sl_status sl_log_committed(
+	struct sl_log *l, const char *group, const char *topic, int partition, int64_t *ret, struct sl_err *err);
+/* Sets it. BUSY while the group has a live member. */
+enum sl_status sl_log_commit_to(
+	struct sl_log *l, const char *group, const char *topic, int partition, int64_t position, struct sl_err *err);

@@ -30,6 +30,14 @@ struct sl_log_ops {
 	enum sl_status (*read)(void *self, const char *topic, int partition, int64_t position, int max,
 		struct sl_batch *ret, struct sl_err *err);
 	enum sl_status (*lag)(void *self, const char *group, const char *topic, int64_t *ret, struct sl_err *err);
+	enum sl_status (*make)(void *self, const char *topic, int partitions, struct sl_err *err);
+	enum sl_status (*last)(void *self, const char *topic, int partition, int64_t *ret, struct sl_err *err);
+	enum sl_status (*restore)(
+		void *self, const struct sl_message *m, int n, int64_t deadline_us, struct sl_err *err);
+	enum sl_status (*committed)(
+		void *self, const char *group, const char *topic, int partition, int64_t *ret, struct sl_err *err);
+	enum sl_status (*commit_to)(
+		void *self, const char *group, const char *topic, int partition, int64_t position, struct sl_err *err);
 };
 
 /* sl_batch.own points at one of these, at the start of what the backend keeps. */
@@ -73,6 +81,10 @@ struct sl_reviews_ops {
 	enum sl_status (*stats)(void *self, struct sl_review_stats *ret, struct sl_err *err);
 	enum sl_status (*voter)(void *self, const char *voter, int64_t *ret_votes, int64_t *ret_decided,
 		int64_t *ret_agreed, struct sl_err *err);
+	enum sl_status (*order)(void *self, char *cursor, int max, char (*ret)[SL_KEY], int *ret_n, struct sl_err *err);
+	enum sl_status (*history)(
+		void *self, char (*keys)[SL_KEY], int n, struct sl_review_history *ret, struct sl_err *err);
+	enum sl_status (*restore)(void *self, const struct sl_review_history *h, int n, struct sl_err *err);
 };
 
 struct sl_artifacts_ops {

@@ -170,3 +170,12 @@ REGISTRY(LOG, log)
 REGISTRY(CROPS, crops)
 REGISTRY(REVIEWS, reviews)
 REGISTRY(ARTIFACTS, artifacts)
+
+unsigned sl_registry_served(const char *scheme)
+{
+	unsigned which = 0;
+	for (int i = 0; i < N_BACKENDS; i++)
+		for (int k = 0; k < KINDS && !strcmp(backends[i].scheme, scheme); k++)
+			which |= (unsigned)backends[i].serves[k] << k;
+	return which;
+}

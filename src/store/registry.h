@@ -15,3 +15,5 @@ enum sl_status sl_registry_reviews(
 	const char *url, const struct sl_config *cfg, struct sl_reviews_impl *ret, struct sl_err *err);
 enum sl_status sl_registry_artifacts(
 	const char *url, const struct sl_config *cfg, struct sl_artifacts_impl *ret, struct sl_err *err);
+/* A bit for each of these, in this order; 0: no such scheme. */
+unsigned sl_registry_served(const char *scheme);

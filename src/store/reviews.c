@@ -3,16 +3,36 @@
 #include "base/mem.h"
 #include "store/meter.h"
 #include "store/registry.h"
+#include "store/rules.h"
 #include <pthread.h>
 
 struct sl_reviews {
 	struct sl_reviews_impl impl;
 };
 
-enum call { ADD, POSITION, LEASE, VOTE, UNDO, EXPIRE, GET, SCAN, PENDING_OUT, SENT, VOTES, STATS, VOTER, CALLS };
+enum call {
+	ADD,
+	POSITION,
+	LEASE,
+	VOTE,
+	UNDO,
+	EXPIRE,
+	GET,
+	SCAN,
+	PENDING_OUT,
+	SENT,
+	VOTES,
+	STATS,
+	VOTER,
+	ORDER,
+	HISTORY,
+	RESTORE,
+	CALLS
+};
 static struct sl_meter meter[CALLS] = {{.call = "add"}, {.call = "position"}, {.call = "lease"}, {.call = "vote"},
 	{.call = "undo"}, {.call = "expire"}, {.call = "get"}, {.call = "scan"}, {.call = "pending_out"},
-	{.call = "sent"}, {.call = "votes"}, {.call = "stats"}, {.call = "voter"}};
+	{.call = "sent"}, {.call = "votes"}, {.call = "stats"}, {.call = "voter"}, {.call = "order"},
+	{.call = "history"}, {.call = "restore"}};
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void init_meter(void)
@@ -159,4 +179,42 @@ enum sl_status sl_reviews_voter(struct sl_reviews *s, const char *voter, int64_t
 	int64_t *ret_agreed, struct sl_err *err)
 {
 	return CALL(VOTER, voter, voter, ret_votes, ret_decided, ret_agreed, err);
+}
+
+void sl_review_history_done(struct sl_review_history *h)
+{
+	free(h->line);
+	*h = (struct sl_review_history){0};
+}
+
+enum sl_status sl_reviews_order(struct sl_reviews *s, char cursor[SL_REVIEW_CURSOR], int max, char (*ret)[SL_KEY],
+	int *ret_n, struct sl_err *err)
+{
+	SL_ASSERT(max > 0);
+	*ret_n = 0;
+	return CALL(ORDER, order, cursor, max, ret, ret_n, err);
+}
+
+enum sl_status sl_reviews_history(
+	struct sl_reviews *s, char (*keys)[SL_KEY], int n, struct sl_review_history *ret, struct sl_err *err)
+{
+	SL_ASSERT(n <= SL_HISTORY_MAX);
+	memset(ret, 0, sizeof(*ret) * (size_t)SL_MAX(n, 0));
+	enum sl_status st = n <= 0 ? SL_OK : CALL(HISTORY, history, keys, n, ret, err);
+	for (int i = 0; st != SL_OK && i < n; i++)
+		sl_review_history_done(&ret[i]);
+	return st;
+}
+
+enum sl_status sl_reviews_restore(struct sl_reviews *s, const struct sl_review_history *h, int n, struct sl_err *err)
+{
+	SL_ASSERT(n <= SL_HISTORY_MAX);
+	for (int i = 0; i < n; i++) {
+		enum sl_status st = check_key(h[i].r.key, err);
+		if (st == SL_OK)
+			st = sl_history_check(&h[i], err);
+		if (st != SL_OK)
+			return st;
+	}
+	return n <= 0 ? SL_OK : CALL(RESTORE, restore, h, n, err);
 }

@@ -92,3 +92,26 @@ enum sl_status sl_reviews_stats(struct sl_reviews *s, struct sl_review_stats *re
 /* What one voter did: votes in all, votes on decided reviews, of these those that agreed. */
 enum sl_status sl_reviews_voter(struct sl_reviews *s, const char *voter, int64_t *ret_votes, int64_t *ret_decided,
 	int64_t *ret_agreed, struct sl_err *err);
+
+/* ---- moving a store elsewhere (signloop migrate). Nobody else writes to where it goes. ---- */
+
+enum { SL_HISTORY_MAX = 100, SL_REVIEW_CURSOR = 96 };
+struct sl_review_history { /* all that is known of a review but its leases */
+	struct sl_review r; /* key "": there is none */
+	bool unsent; /* it is decided, and its label was not yet published */
+	struct sl_vote_line *line; /* of this review, all of them, in order */
+	int n;
+};
+void sl_review_history_done(struct sl_review_history *h);
+/* The next keys in the order in which the reviews were added; *ret_n < max: the end. cursor is the
+ * backend's: "" at first, then as the last call left it. */
+enum sl_status sl_reviews_order(struct sl_reviews *s, char cursor[SL_REVIEW_CURSOR], int max, char (*ret)[SL_KEY],
+	int *ret_n, struct sl_err *err);
+/* Of n (<= SL_HISTORY_MAX) reviews. */
+enum sl_status sl_reviews_history(
+	struct sl_reviews *s, char (*keys)[SL_KEY], int n, struct sl_review_history *ret, struct sl_err *err);
+/* Makes each of n (<= SL_HISTORY_MAX) reviews what its history says: adds it, or the lines that it has not
+ * yet, with their times; the lines' seq is this store's own. Doing it again changes nothing. All or, on an
+ * error, any of them. CONFLICT: the review is here, but differs in a field, its lines are not the first of
+ * those given, or its label was published from here. CORRUPT: the verdict does not follow from the lines. */
+enum sl_status sl_reviews_restore(struct sl_reviews *s, const struct sl_review_history *h, int n, struct sl_err *err);

@@ -91,3 +91,63 @@ enum sl_status sl_lines_undo(
 	*ret = sl_lines_verdict(line, n + 1, cap);
 	return SL_OK;
 }
+
+static bool is_same_verdict(const struct sl_verdict *a, const struct sl_verdict *b)
+{
+	return a->state == b->state && a->votes == b->votes &&
+	       (a->state != SL_REVIEW_DECIDED ||
+		       (a->choice == b->choice && a->by_expert == b->by_expert && a->agree == b->agree));
+}
+
+enum sl_status sl_history_check(const struct sl_review_history *h, struct sl_err *err)
+{
+	if (h->r.cap < 1 || h->r.cap > SL_CAP_MAX || h->r.ncandidate < 0 || h->r.ncandidate > SL_CANDIDATES)
+		return sl_fail(err, SL_CORRUPT, "review %s: its cap of %d or its %d candidates are none", h->r.key,
+			h->r.cap, h->r.ncandidate);
+	struct sl_verdict v = sl_lines_verdict(h->line, h->n, h->r.cap);
+	if (!is_same_verdict(&v, &h->r.verdict) || (h->unsent && v.state != SL_REVIEW_DECIDED))
+		return sl_fail(err, SL_CORRUPT, "review %s: its %d vote lines make it %s by %d votes, it says %s by %d",
+			h->r.key, h->n, sl_review_state_name(v.state), v.votes,
+			sl_review_state_name(h->r.verdict.state), h->r.verdict.votes);
+	return SL_OK;
+}
+
+static bool is_same_line(const struct sl_vote_line *a, const struct sl_vote_line *b)
+{
+	const struct sl_vote *v = &a->vote, *w = &b->vote;
+	return a->undo == b->undo && v->choice == w->choice && v->expert == w->expert && v->time_ms == w->time_ms &&
+	       !strcmp(v->voter, w->voter) && !strcmp(v->id, w->id);
+}
+
+static const char *differs_in(const struct sl_review *a, const struct sl_review *b)
+{
+	for (int i = 0; i < a->ncandidate && a->ncandidate == b->ncandidate; i++)
+		if (a->candidate[i].cls != b->candidate[i].cls ||
+			a->candidate[i].confidence != b->candidate[i].confidence)
+			return "candidates";
+	return a->ncandidate != b->ncandidate      ? "candidates"
+	       : a->cap != b->cap                  ? "cap"
+	       : a->time_ms != b->time_ms          ? "time"
+	       : a->opened_ms != b->opened_ms      ? "time it was opened"
+	       : strcmp(a->bundle, b->bundle) != 0 ? "bundle"
+	       : strcmp(a->frame, b->frame) != 0   ? "frame"
+	       : strcmp(a->device, b->device) != 0 ? "device"
+						   : NULL;
+}
+
+enum sl_status sl_history_follows(
+	const struct sl_review_history *here, const struct sl_review_history *h, struct sl_err *err)
+{
+	const char *other = differs_in(&here->r, &h->r);
+	if (other)
+		return sl_fail(err, SL_CONFLICT, "review %s is here already, with another %s", h->r.key, other);
+	for (int i = 0; i < here->n; i++)
+		if (i >= h->n || !is_same_line(&here->line[i], &h->line[i]))
+			return sl_fail(err, SL_CONFLICT,
+				"review %s is here already, with %d vote lines; line %d is not the source's", h->r.key,
+				here->n, i + 1);
+	if (here->r.verdict.state == SL_REVIEW_DECIDED && !here->unsent && h->unsent)
+		return sl_fail(err, SL_CONFLICT,
+			"review %s: its label was published from here, but not from the source", h->r.key);
+	return SL_OK;
+}

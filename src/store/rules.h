@@ -22,3 +22,10 @@ enum sl_status sl_lines_vote(struct sl_vote_line *line, int n, int cap, int held
 /* The same for an undo; the new line repeats the vote that is taken back. */
 enum sl_status sl_lines_undo(
 	struct sl_vote_line *line, int n, int cap, const char *voter, struct sl_verdict *ret, struct sl_err *err);
+
+/* CORRUPT when the review's verdict does not follow from its lines, or its cap is none. */
+enum sl_status sl_history_check(const struct sl_review_history *h, struct sl_err *err);
+/* May `here`, a review that is stored, become `h`? CONFLICT with the reason. What is to be added then are
+ * the lines from here->n on, and, when here is unsent and h is not, that its label was published. */
+enum sl_status sl_history_follows(
+	const struct sl_review_history *here, const struct sl_review_history *h, struct sl_err *err);

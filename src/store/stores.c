@@ -2,6 +2,7 @@
 #include "store/stores.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "store/registry.h"
 #include "store/url.h"
 
 /* Where a store is when its setting is empty: inside the data folder. */
@@ -48,6 +49,12 @@ enum sl_status sl_stores_open(
 	else
 		sl_stores_close(&st);
 	return s;
+}
+
+unsigned sl_stores_served(const char *url)
+{
+	SL_AUTO(sl_url_done) struct sl_url u = {0};
+	return sl_url_parse(url, &u, NULL) == SL_OK ? sl_registry_served(u.scheme) : 0;
 }
 
 void sl_stores_close(struct sl_stores *s)

@@ -25,3 +25,5 @@ enum sl_status sl_store_open(enum sl_store which, const struct sl_config *cfg, c
 enum sl_status sl_stores_open(
 	const struct sl_config *cfg, const char *data_dir, struct sl_stores *ret, struct sl_err *err);
 void sl_stores_close(struct sl_stores *s);
+/* Which stores the URL's scheme is known to serve: bit 0 log, 1 crops, 2 reviews, 3 artifacts; 0: none. */
+unsigned sl_stores_served(const char *url);

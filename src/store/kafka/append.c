@@ -209,7 +209,9 @@ static void open_lane(struct sl_producer *p, const char *topic, int64_t deadline
 	pthread_mutex_unlock(&p->lock);
 }
 
-static rd_kafka_resp_err_t send_one(struct sl_producer *p, const struct sl_entry *e, int partitions, struct delivery *d)
+/* time_ms 0: now. */
+static rd_kafka_resp_err_t send_one(
+	struct sl_producer *p, const struct sl_entry *e, int partition, int64_t time_ms, struct delivery *d)
 {
 	char full[SL_KAFKA_NAME];
 	rd_kafka_headers_t *h = headers_of(e);
@@ -218,8 +220,8 @@ static rd_kafka_resp_err_t send_one(struct sl_producer *p, const struct sl_entry
 	d->refs++;
 	d->pending++;
 	pthread_mutex_unlock(&d->lock);
-	rd_kafka_resp_err_t code = rd_kafka_producev(p->rk, RD_KAFKA_V_TOPIC(full),
-		RD_KAFKA_V_PARTITION(sl_log_partition_of(e->key, partitions)), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+	rd_kafka_resp_err_t code = rd_kafka_producev(p->rk, RD_KAFKA_V_TOPIC(full), RD_KAFKA_V_PARTITION(partition),
+		RD_KAFKA_V_TIMESTAMP(time_ms), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
 		RD_KAFKA_V_KEY(e->key, strlen(e->key)), RD_KAFKA_V_VALUE((void *)e->body.ptr, e->body.len),
 		RD_KAFKA_V_HEADERS(h), RD_KAFKA_V_OPAQUE(d), RD_KAFKA_V_END);
 	if (code) { /* else the message has the headers, and its report the reference */
@@ -253,15 +255,16 @@ static void forget(struct sl_producer *p)
 		rd_kafka_topic_destroy(lane[i].rkt);
 }
 
-static enum sl_status send_all(struct sl_producer *p, const struct sl_entry *e, const int *partitions, int n,
-	int64_t deadline_us, struct sl_err *err)
+/* time_ms: of each; NULL: now. */
+static enum sl_status send_all(struct sl_producer *p, const struct sl_entry *e, const int *partition,
+	const int64_t *time_ms, int n, int64_t deadline_us, struct sl_err *err)
 {
 	struct delivery *d = SL_NEW(struct delivery);
 	pthread_mutex_init(&d->lock, NULL);
 	sl_cond_init(&d->done);
 	d->refs = 1;
 	for (int i = 0; i < n; i++)
-		if (send_one(p, &e[i], partitions[i], d))
+		if (send_one(p, &e[i], partition[i], time_ms ? time_ms[i] : 0, d))
 			break;
 	rd_kafka_resp_err_t code = wait_for(d, deadline_us);
 	if (!code) {
@@ -297,7 +300,63 @@ enum sl_status sl_kafka_append(void *self, const struct sl_entry *e, int n, int6
 	for (int i = 0; i < n; i++)
 		if (!i || strcmp(e[i].topic, e[i - 1].topic))
 			open_lane(p, e[i].topic, deadline_us);
-	s = send_all(p, e, partitions, n, deadline_us, err);
+	for (int i = 0; i < n; i++) /* how many, to which */
+		partitions[i] = sl_log_partition_of(e[i].key, partitions[i]);
+	s = send_all(p, e, partitions, NULL, n, deadline_us, err);
 	release(p);
 	return s;
+}
+
+/* ---- a move ---- */
+
+static enum sl_status check_end(
+	struct sl_kafka *k, const struct sl_message *m, int64_t want, const char *what, struct sl_err *err)
+{
+	int64_t last = -1;
+	enum sl_status s = sl_kafka_last(k, m->topic, m->partition, &last, err);
+	if (s == SL_OK && last != want)
+		s = sl_fail(err, SL_CONFLICT, "kafka %.60s: topic %s, partition %d ends at %lld; %s", k->opt.brokers,
+			m->topic, m->partition, (long long)last, what);
+	return s;
+}
+
+static enum sl_status send_restored(struct sl_producer *p, const struct sl_message *m, int n, struct sl_err *err)
+{
+	SL_AUTOFREE struct sl_entry *e = SL_NEW_N(struct sl_entry, (size_t)n);
+	SL_AUTOFREE int *partition = SL_NEW_N(int, (size_t)n);
+	SL_AUTOFREE int64_t *time_ms = SL_NEW_N(int64_t, (size_t)n);
+	for (int i = 0; i < n; i++) {
+		e[i] = (struct sl_entry){m[i].topic, m[i].key, m[i].body};
+		partition[i] = m[i].partition;
+		time_ms[i] = m[i].time_ms;
+	}
+	/* Each has its report within timeout_ms. Who left before would not know what is still on its way. */
+	return send_all(p, e, partition, time_ms, n, SL_FOREVER, err);
+}
+
+/* Offsets are given by the broker, in order: what is sent to the end, by nobody but us, has its place. */
+enum sl_status sl_kafka_restore(void *self, const struct sl_message *m, int n, int64_t deadline_us, struct sl_err *err)
+{
+	struct sl_kafka *k = self;
+	struct sl_producer *p = NULL;
+	int has = 0;
+	if (sl_is_past(deadline_us))
+		return sl_fail(err, SL_TIMEOUT, "kafka: the deadline passed before the write began");
+	enum sl_status s = sl_kafka_topic(k, m->topic, false, deadline_us, &has, err);
+	if (s == SL_OK && m->partition >= has)
+		s = sl_fail(err, SL_NOT_FOUND, "kafka %.60s: topic %s has no partition %d", k->opt.brokers, m->topic,
+			m->partition);
+	if (s == SL_OK && m[n - 1].position != m->position + n - 1)
+		s = sl_fail(err, SL_CONFLICT, "topic %s, partition %d: a gap after %lld, which Kafka cannot have",
+			m->topic, m->partition, (long long)m->position);
+	if (s == SL_OK)
+		s = check_end(k, m, m->position - 1, "what is to come does not follow", err);
+	if (s == SL_OK)
+		s = acquire(k, &p, err);
+	if (s != SL_OK)
+		return s;
+	open_lane(p, m->topic, deadline_us);
+	s = send_restored(p, m, n, err);
+	release(p);
+	return s == SL_OK ? check_end(k, m, m[n - 1].position, "somebody else writes to it", err) : s;
 }

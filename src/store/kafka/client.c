@@ -84,6 +84,7 @@ enum sl_status sl_kafka_status(rd_kafka_resp_err_t code)
 	case RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT:
 	case RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL:
 	case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
+	case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
 		return SL_USAGE;
 	case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
 	case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
@@ -200,6 +201,7 @@ static void close_log(void *self)
 	struct sl_kafka *k = self;
 	sl_kafka_append_close(k);
 	sl_kafka_read_close(k);
+	sl_kafka_askers_close(k);
 	if (k->ask)
 		rd_kafka_destroy(k->ask);
 	sl_kafka_options_done(&k->opt);
@@ -257,4 +259,9 @@ const struct sl_log_ops sl_kafka_log = {
 	.partitions = partitions,
 	.read = sl_kafka_read,
 	.lag = sl_kafka_lag,
+	.make = sl_kafka_make,
+	.last = sl_kafka_last,
+	.restore = sl_kafka_restore,
+	.committed = sl_kafka_committed,
+	.commit_to = sl_kafka_commit_to,
 };

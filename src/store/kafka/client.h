@@ -59,8 +59,9 @@ struct sl_kafka {
 	struct sl_trouble trouble; /* of ask */
 	struct sl_kafka_options opt;
 	rd_kafka_t *ask; /* reads without a group, asks, makes topics */
-	pthread_mutex_t lock; /* of producer and size */
+	pthread_mutex_t lock; /* of producer, asker and size */
 	struct sl_producer *producer; /* NULL until the first append */
+	struct sl_asker *asker; /* one a group that was asked about */
 	struct sl_topic_size size[SL_KAFKA_TOPICS];
 	int nsize;
 	pthread_mutex_t stream_lock;
@@ -81,16 +82,32 @@ void sl_kafka_full_name(const struct sl_kafka *k, const char *name, char ret[SL_
 /* The partitions of topic: remembered, or asked for. 0: there is no such topic, and make is false. */
 enum sl_status sl_kafka_topic(
 	struct sl_kafka *k, const char *topic, bool make, int64_t deadline_us, int *ret, struct sl_err *err);
+enum sl_status sl_kafka_make(void *self, const char *topic, int partitions, struct sl_err *err);
 void sl_kafka_topics_refresh(struct sl_kafka *k); /* asks anew for those remembered */
 void sl_kafka_topics_forget(struct sl_kafka *k);
 
 enum sl_status sl_kafka_append(void *self, const struct sl_entry *e, int n, int64_t deadline_us, struct sl_err *err);
+enum sl_status sl_kafka_restore(void *self, const struct sl_message *m, int n, int64_t deadline_us, struct sl_err *err);
 void sl_kafka_append_close(struct sl_kafka *k);
 
 enum sl_status sl_kafka_read(void *self, const char *topic, int partition, int64_t position, int max,
 	struct sl_batch *ret, struct sl_err *err);
 void sl_kafka_read_close(struct sl_kafka *k);
+enum { SL_KAFKA_END = -1 }; /* the offset to ask sl_kafka_offsets() for the end with */
+rd_kafka_topic_partition_list_t *sl_kafka_list(const char *full, int first, int n, int64_t offset);
+/* Replaces the times in l by offsets. */
+enum sl_status sl_kafka_offsets(
+	struct sl_kafka *k, rd_kafka_topic_partition_list_t *l, const char *full, struct sl_err *err);
+/* Fills l with the offsets that group committed; below 0 where it has none. */
+enum sl_status sl_kafka_offsets_committed(
+	struct sl_kafka *k, const char *group, rd_kafka_topic_partition_list_t *l, struct sl_err *err);
+void sl_kafka_askers_close(struct sl_kafka *k);
 enum sl_status sl_kafka_lag(void *self, const char *group, const char *topic, int64_t *ret, struct sl_err *err);
+enum sl_status sl_kafka_last(void *self, const char *topic, int partition, int64_t *ret, struct sl_err *err);
+enum sl_status sl_kafka_committed(
+	void *self, const char *group, const char *topic, int partition, int64_t *ret, struct sl_err *err);
+enum sl_status sl_kafka_commit_to(
+	void *self, const char *group, const char *topic, int partition, int64_t position, struct sl_err *err);
 
 struct sl_batch_builder;
 /* False: b is full. */

@@ -9,9 +9,9 @@
 #include <stdio.h>
 
 /* ListOffsets takes these for times. */
-enum { AT_END = -1, AT_BEGIN = -2 };
+enum { AT_END = SL_KAFKA_END, AT_BEGIN = -2, LOOK_AGAIN_MS = 20 };
 
-static rd_kafka_topic_partition_list_t *list_of(const char *full, int first, int n, int64_t offset)
+rd_kafka_topic_partition_list_t *sl_kafka_list(const char *full, int first, int n, int64_t offset)
 {
 	rd_kafka_topic_partition_list_t *l = rd_kafka_topic_partition_list_new(n);
 	for (int p = first; p < first + n; p++)
@@ -19,12 +19,26 @@ static rd_kafka_topic_partition_list_t *list_of(const char *full, int first, int
 	return l;
 }
 
-static enum sl_status list_offsets(
+/* l's offsets say what is asked for, and are kept unless all are answered. */
+static rd_kafka_resp_err_t ask_offsets(struct sl_kafka *k, rd_kafka_topic_partition_list_t *l, int64_t until)
+{
+	rd_kafka_topic_partition_list_t *got = rd_kafka_topic_partition_list_copy(l);
+	rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(k->ask, got, sl_kafka_ms(until, k->opt.request_ms));
+	for (int i = 0; i < got->cnt && !code; i++)
+		code = got->elems[i].err;
+	for (int i = 0; i < got->cnt && !code; i++)
+		l->elems[i].offset = got->elems[i].offset;
+	rd_kafka_topic_partition_list_destroy(got);
+	return code;
+}
+
+enum sl_status sl_kafka_offsets(
 	struct sl_kafka *k, rd_kafka_topic_partition_list_t *l, const char *full, struct sl_err *err)
 {
-	rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(k->ask, l, (int)k->opt.request_ms);
-	for (int i = 0; i < l->cnt && !code; i++)
-		code = l->elems[i].err;
+	int64_t until = sl_deadline_ms(k->opt.request_ms);
+	rd_kafka_resp_err_t code;
+	while ((code = ask_offsets(k, l, until)) == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION && !sl_is_past(until))
+		rd_kafka_poll(k->ask, LOOK_AGAIN_MS); /* a topic that was just made */
 	if (!code)
 		return SL_OK;
 	rd_kafka_poll(k->ask, 0);
@@ -111,8 +125,8 @@ static enum sl_status read_on(
 	struct sl_stream *s = &k->stream;
 	int64_t until = sl_deadline_ms(k->opt.request_ms);
 	if (position + 1 >= s->end) {
-		rd_kafka_topic_partition_list_t *l = list_of(full, s->partition, 1, AT_END);
-		enum sl_status st = list_offsets(k, l, full, err);
+		rd_kafka_topic_partition_list_t *l = sl_kafka_list(full, s->partition, 1, AT_END);
+		enum sl_status st = sl_kafka_offsets(k, l, full, err);
 		s->end = l->elems[0].offset;
 		rd_kafka_topic_partition_list_destroy(l);
 		if (st != SL_OK)
@@ -154,42 +168,6 @@ enum sl_status sl_kafka_read(void *self, const char *topic, int partition, int64
 
 /* ---- lag ---- */
 
-/* Fills l with the offsets that group committed; below 0 where it has none. */
-static enum sl_status list_committed(
-	struct sl_kafka *k, const char *group, rd_kafka_topic_partition_list_t *l, struct sl_err *err)
-{
-	char full[SL_KAFKA_NAME], why[64];
-	sl_kafka_full_name(k, group, full);
-	rd_kafka_ListConsumerGroupOffsets_t *q = rd_kafka_ListConsumerGroupOffsets_new(full, l);
-	rd_kafka_AdminOptions_t *opt = rd_kafka_AdminOptions_new(k->ask, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
-	rd_kafka_AdminOptions_set_request_timeout(opt, (int)k->opt.request_ms, why, sizeof(why));
-	rd_kafka_queue_t *queue = rd_kafka_queue_new(k->ask);
-	rd_kafka_ListConsumerGroupOffsets(k->ask, &q, 1, opt, queue);
-	rd_kafka_event_t *ev = rd_kafka_queue_poll(queue, (int)k->opt.request_ms + SL_KAFKA_TICK_MS);
-	rd_kafka_resp_err_t code = ev ? rd_kafka_event_error(ev) : RD_KAFKA_RESP_ERR__TIMED_OUT;
-	const rd_kafka_ListConsumerGroupOffsets_result_t *r =
-		ev ? rd_kafka_event_ListConsumerGroupOffsets_result(ev) : NULL;
-	size_t n = 0;
-	const rd_kafka_group_result_t **each = r ? rd_kafka_ListConsumerGroupOffsets_result_groups(r, &n) : NULL;
-	if (!code && n && rd_kafka_group_result_error(each[0]))
-		code = rd_kafka_error_code(rd_kafka_group_result_error(each[0]));
-	const rd_kafka_topic_partition_list_t *got = !code && n ? rd_kafka_group_result_partitions(each[0]) : NULL;
-	for (int i = 0; got && i < got->cnt; i++) {
-		rd_kafka_topic_partition_t *to =
-			rd_kafka_topic_partition_list_find(l, got->elems[i].topic, got->elems[i].partition);
-		if (to)
-			to->offset = got->elems[i].offset;
-		code = code ? code : got->elems[i].err;
-	}
-	enum sl_status s = code ? sl_kafka_fail(k, &k->trouble, err, code, full, NULL) : SL_OK;
-	if (ev)
-		rd_kafka_event_destroy(ev);
-	rd_kafka_queue_destroy(queue);
-	rd_kafka_AdminOptions_destroy(opt);
-	rd_kafka_ListConsumerGroupOffsets_destroy(q);
-	return s;
-}
-
 enum sl_status sl_kafka_lag(void *self, const char *group, const char *topic, int64_t *ret, struct sl_err *err)
 {
 	struct sl_kafka *k = self;
@@ -200,13 +178,14 @@ enum sl_status sl_kafka_lag(void *self, const char *group, const char *topic, in
 	if (s != SL_OK || !n)
 		return s;
 	sl_kafka_full_name(k, topic, full);
-	rd_kafka_topic_partition_list_t *begin = list_of(full, 0, n, AT_BEGIN), *end = list_of(full, 0, n, AT_END),
-					*at = list_of(full, 0, n, RD_KAFKA_OFFSET_INVALID);
-	s = list_offsets(k, begin, full, err);
+	rd_kafka_topic_partition_list_t *begin = sl_kafka_list(full, 0, n, AT_BEGIN),
+					*end = sl_kafka_list(full, 0, n, AT_END),
+					*at = sl_kafka_list(full, 0, n, RD_KAFKA_OFFSET_INVALID);
+	s = sl_kafka_offsets(k, begin, full, err);
 	if (s == SL_OK && group)
-		s = list_committed(k, group, at, err);
+		s = sl_kafka_offsets_committed(k, group, at, err);
 	if (s == SL_OK)
-		s = list_offsets(k, end, full, err);
+		s = sl_kafka_offsets(k, end, full, err);
 	for (int p = 0; p < n && s == SL_OK; p++) {
 		int64_t from = SL_MAX(begin->elems[p].offset, at->elems[p].offset);
 		*ret += SL_MAX(end->elems[p].offset - from, 0);

@@ -75,11 +75,10 @@ static enum sl_status ask(struct sl_kafka *k, const char *full, int ms, int *ret
 	return SL_OK;
 }
 
-static rd_kafka_NewTopic_t *describe(struct sl_kafka *k, const char *full, struct sl_err *err)
+static rd_kafka_NewTopic_t *describe(struct sl_kafka *k, const char *full, int partitions, struct sl_err *err)
 {
 	char why[200], number[24];
-	rd_kafka_NewTopic_t *t =
-		rd_kafka_NewTopic_new(full, (int)k->opt.partitions, (int)k->opt.replication, why, sizeof(why));
+	rd_kafka_NewTopic_t *t = rd_kafka_NewTopic_new(full, partitions, (int)k->opt.replication, why, sizeof(why));
 	if (!t) {
 		sl_fail(err, SL_USAGE, "kafka: topic %s: %s", full, why);
 		return NULL;
@@ -116,9 +115,9 @@ static enum sl_status judge(struct sl_kafka *k, const char *full, rd_kafka_event
 	return sl_kafka_fail(k, NULL, err, code, what, words);
 }
 
-static enum sl_status make_topic(struct sl_kafka *k, const char *full, int ms, struct sl_err *err)
+static enum sl_status make_topic(struct sl_kafka *k, const char *full, int partitions, int ms, struct sl_err *err)
 {
-	rd_kafka_NewTopic_t *t = describe(k, full, err);
+	rd_kafka_NewTopic_t *t = describe(k, full, partitions, err);
 	if (!t)
 		return SL_USAGE;
 	char why[64];
@@ -136,8 +135,9 @@ static enum sl_status make_topic(struct sl_kafka *k, const char *full, int ms, s
 	return s;
 }
 
-enum sl_status sl_kafka_topic(
-	struct sl_kafka *k, const char *topic, bool make, int64_t deadline_us, int *ret, struct sl_err *err)
+/* make: with so many partitions, when there is none; 0: not. */
+static enum sl_status find_topic(
+	struct sl_kafka *k, const char *topic, int make, int64_t deadline_us, int *ret, struct sl_err *err)
 {
 	char full[SL_KAFKA_NAME];
 	*ret = recall(k, topic);
@@ -149,7 +149,7 @@ enum sl_status sl_kafka_topic(
 	for (;;) {
 		enum sl_status s = ask(k, full, sl_kafka_ms(until, k->opt.request_ms), ret, err);
 		if (s == SL_OK && !*ret && make && !made) {
-			s = make_topic(k, full, sl_kafka_ms(until, k->opt.request_ms), err);
+			s = make_topic(k, full, make, sl_kafka_ms(until, k->opt.request_ms), err);
 			made = s == SL_OK;
 		}
 		if (s != SL_OK)
@@ -166,6 +166,26 @@ enum sl_status sl_kafka_topic(
 				k->opt.brokers, full);
 		rd_kafka_poll(k->ask, LOOK_AGAIN_MS);
 	}
+}
+
+enum sl_status sl_kafka_topic(
+	struct sl_kafka *k, const char *topic, bool make, int64_t deadline_us, int *ret, struct sl_err *err)
+{
+	return find_topic(k, topic, make ? (int)k->opt.partitions : 0, deadline_us, ret, err);
+}
+
+enum sl_status sl_kafka_make(void *self, const char *topic, int partitions, struct sl_err *err)
+{
+	struct sl_kafka *k = self;
+	int n = 0;
+	if (partitions > SL_KAFKA_PARTITIONS)
+		return sl_fail(err, SL_UNSUPPORTED, "topic %s: %d partitions; this log has %d at most", topic,
+			partitions, SL_KAFKA_PARTITIONS);
+	enum sl_status s = find_topic(k, topic, partitions, SL_FOREVER, &n, err);
+	if (s == SL_OK && n < partitions)
+		s = sl_fail(err, SL_CONFLICT, "kafka %.60s: topic %s has %d partitions; %d are wanted", k->opt.brokers,
+			topic, n, partitions);
+	return s;
 }
 
 void sl_kafka_topics_refresh(struct sl_kafka *k)

@@ -80,17 +80,21 @@ static struct group *group_of(struct memlog *l, const char *name, struct topic *
 	return l->group = g;
 }
 
-static void append_one(struct memlog *l, const struct sl_entry *e)
+static void add_message(struct part *p, int64_t time_ms, const char *key, struct sl_slice body)
 {
-	struct topic *t = topic_of(l, e->topic, true);
-	struct part *p = &t->part[sl_log_partition_of(e->key, t->nparts)];
 	if (p->n == p->size) {
 		p->size = p->size ? 2 * p->size : 64;
 		p->message = sl_realloc(p->message, (size_t)p->size, sizeof(*p->message));
 	}
 	struct message *m = &p->message[p->n++];
-	*m = (struct message){.time_ms = sl_now_ms(), .body = sl_memdup(e->body.ptr, e->body.len), .len = e->body.len};
-	SL_COPY(m->key, e->key);
+	*m = (struct message){.time_ms = time_ms, .body = sl_memdup(body.ptr, body.len), .len = body.len};
+	SL_COPY(m->key, key);
+}
+
+static void append_one(struct memlog *l, const struct sl_entry *e)
+{
+	struct topic *t = topic_of(l, e->topic, true);
+	add_message(&t->part[sl_log_partition_of(e->key, t->nparts)], sl_now_ms(), e->key, e->body);
 }
 
 static enum sl_status append(void *self, const struct sl_entry *e, int n, int64_t deadline_us, struct sl_err *err)
@@ -160,6 +164,100 @@ static enum sl_status lag(void *self, const char *group, const char *topic, int6
 		*ret += t->part[i].n - 1 - (g ? g->committed[i] : -1);
 	pthread_mutex_unlock(&l->lock);
 	return SL_OK;
+}
+
+/* The lock is held. NULL: there is no such partition. */
+static struct part *part_of(struct memlog *l, const char *topic, int partition)
+{
+	struct topic *t = topic_of(l, topic, false);
+	return t && partition >= 0 && partition < t->nparts ? &t->part[partition] : NULL;
+}
+
+static enum sl_status make(void *self, const char *topic, int n, struct sl_err *err)
+{
+	struct memlog *l = self;
+	if (n > PARTITIONS_MAX)
+		return sl_fail(err, SL_UNSUPPORTED, "topic %s: %d partitions; this log has %d at most", topic, n,
+			PARTITIONS_MAX);
+	pthread_mutex_lock(&l->lock);
+	bool is_new = !topic_of(l, topic, false);
+	struct topic *t = topic_of(l, topic, true);
+	t->nparts = is_new ? n : t->nparts;
+	int has = t->nparts;
+	pthread_mutex_unlock(&l->lock);
+	return has >= n ? SL_OK : sl_fail(err, SL_CONFLICT, "topic %s has %d partitions; %d are wanted", topic, has, n);
+}
+
+static enum sl_status last(void *self, const char *topic, int partition, int64_t *ret, struct sl_err *err)
+{
+	struct memlog *l = self;
+	pthread_mutex_lock(&l->lock);
+	const struct part *p = part_of(l, topic, partition);
+	*ret = p ? p->n - 1 : -1;
+	pthread_mutex_unlock(&l->lock);
+	return SL_OK;
+}
+
+static enum sl_status restore_locked(struct memlog *l, const struct sl_message *m, int n, struct sl_err *err)
+{
+	struct part *p = part_of(l, m->topic, m->partition);
+	if (!p)
+		return sl_fail(err, SL_NOT_FOUND, "topic %s has no partition %d", m->topic, m->partition);
+	for (int i = 0; i < n; i++)
+		if (m[i].position != p->n + i)
+			return sl_fail(err, SL_CONFLICT, "topic %s, partition %d: %lld cannot follow %d", m->topic,
+				m->partition, (long long)m[i].position, p->n - 1 + i);
+	for (int i = 0; i < n; i++)
+		add_message(p, m[i].time_ms, m[i].key, m[i].body);
+	pthread_cond_broadcast(&l->grown);
+	return SL_OK;
+}
+
+static enum sl_status restore(void *self, const struct sl_message *m, int n, int64_t deadline_us, struct sl_err *err)
+{
+	struct memlog *l = self;
+	if (sl_is_past(deadline_us))
+		return sl_fail(err, SL_TIMEOUT, "mem: the deadline passed before the write began");
+	pthread_mutex_lock(&l->lock);
+	enum sl_status s = restore_locked(l, m, n, err);
+	pthread_mutex_unlock(&l->lock);
+	return s;
+}
+
+static enum sl_status committed(
+	void *self, const char *group, const char *topic, int partition, int64_t *ret, struct sl_err *err)
+{
+	struct memlog *l = self;
+	pthread_mutex_lock(&l->lock);
+	struct topic *t = topic_of(l, topic, false);
+	const struct group *g = part_of(l, topic, partition) ? group_of(l, group, t, false) : NULL;
+	*ret = g ? g->committed[partition] : -1;
+	pthread_mutex_unlock(&l->lock);
+	return SL_OK;
+}
+
+static enum sl_status commit_to_locked(
+	struct memlog *l, const char *group, const char *topic, int partition, int64_t position, struct sl_err *err)
+{
+	if (!part_of(l, topic, partition))
+		return sl_fail(err, SL_NOT_FOUND, "topic %s has no partition %d", topic, partition);
+	struct group *g = group_of(l, group, topic_of(l, topic, false), true);
+	for (const struct consumer *m = g->member; m; m = m->next)
+		if (m->until_ms > sl_now_ms())
+			return sl_fail(err, SL_BUSY, "group %s: somebody reads topic %s for it; stop that process",
+				group, topic);
+	g->committed[partition] = position;
+	return SL_OK;
+}
+
+static enum sl_status commit_to(
+	void *self, const char *group, const char *topic, int partition, int64_t position, struct sl_err *err)
+{
+	struct memlog *l = self;
+	pthread_mutex_lock(&l->lock);
+	enum sl_status s = commit_to_locked(l, group, topic, partition, position, err);
+	pthread_mutex_unlock(&l->lock);
+	return s;
 }
 
 static void leave(struct consumer *c)
@@ -363,4 +461,9 @@ const struct sl_log_ops sl_mem_log = {
 	.partitions = partitions,
 	.read = read_log,
 	.lag = lag,
+	.make = make,
+	.last = last,
+	.restore = restore,
+	.committed = committed,
+	.commit_to = commit_to,
 };

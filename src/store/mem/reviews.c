@@ -9,6 +9,7 @@
 #include "store/mem/table.h"
 #include "store/rules.h"
 #include <pthread.h>
+#include <stdio.h>
 
 struct hold {
 	char voter[SL_VOTER];
@@ -60,13 +61,13 @@ static void set_position(struct reviews *f, const struct sl_origin *from)
 	p->position = from->position;
 }
 
-static void add_one(struct reviews *f, const struct sl_review *r)
+static struct item *add_one(struct reviews *f, const struct sl_review *r, int64_t opened_ms)
 {
 	if (sl_table_get(&f->table, r->key))
-		return;
+		return NULL;
 	struct item *it = SL_NEW(struct item);
 	it->r = *r;
-	it->r.opened_ms = sl_now_ms();
+	it->r.opened_ms = opened_ms;
 	it->r.cap = r->cap ? r->cap : f->cap;
 	it->r.verdict = (struct sl_verdict){0};
 	it->r.lease_until_ms = 0;
@@ -74,6 +75,7 @@ static void add_one(struct reviews *f, const struct sl_review *r)
 	f->item = sl_realloc(f->item, (size_t)f->table.n + 1, sizeof(*f->item));
 	f->item[it->order] = it;
 	sl_table_add(&f->table, it->r.key, it);
+	return it;
 }
 
 static enum sl_status add(
@@ -84,7 +86,7 @@ static enum sl_status add(
 	const struct position *p = from ? position_of(f, from->group, from->partition) : NULL;
 	if (!p || p->position < from->position) {
 		for (int i = 0; i < n; i++)
-			add_one(f, &r[i]);
+			add_one(f, &r[i], sl_now_ms());
 		if (from)
 			set_position(f, from);
 	}
@@ -173,10 +175,10 @@ static enum sl_status lease(void *self, const char *voter, int n, struct sl_revi
 	return SL_OK;
 }
 
-static void append_line(struct reviews *f, struct item *it)
+static void append_line(struct reviews *f, struct item *it, int64_t time_ms)
 {
 	struct sl_vote_line *l = &it->line[it->nlines++];
-	l->vote.time_ms = sl_now_ms();
+	l->vote.time_ms = time_ms;
 	SL_COPY(l->key, it->r.key);
 	if (f->nlines == f->lines_size) {
 		f->lines_size = f->lines_size ? 2 * f->lines_size : 64;
@@ -209,7 +211,7 @@ static enum sl_status vote_locked(
 		return s;
 	if (mine >= 0)
 		it->hold[mine] = it->hold[--it->nholds];
-	append_line(f, it);
+	append_line(f, it, sl_now_ms());
 	set_verdict(it, ret);
 	return SL_OK;
 }
@@ -220,7 +222,7 @@ static enum sl_status undo_locked(
 	enum sl_status s = sl_lines_undo(it->line, it->nlines, it->r.cap, voter, ret, err);
 	if (s != SL_OK)
 		return s;
-	append_line(f, it);
+	append_line(f, it, sl_now_ms());
 	set_verdict(it, ret);
 	return SL_OK;
 }
@@ -383,6 +385,69 @@ static enum sl_status voter(void *self, const char *voter, int64_t *ret_votes, i
 	return SL_OK;
 }
 
+static enum sl_status order(void *self, char *cursor, int max, char (*ret)[SL_KEY], int *ret_n, struct sl_err *err)
+{
+	struct reviews *f = self;
+	pthread_mutex_lock(&f->lock);
+	int at = *cursor ? atoi(cursor) : 0;
+	while (at < f->table.n && *ret_n < max)
+		SL_COPY(ret[(*ret_n)++], f->item[at++]->r.key);
+	pthread_mutex_unlock(&f->lock);
+	snprintf(cursor, SL_REVIEW_CURSOR, "%d", at);
+	return SL_OK;
+}
+
+static enum sl_status history(
+	void *self, char (*keys)[SL_KEY], int n, struct sl_review_history *ret, struct sl_err *err)
+{
+	struct reviews *f = self;
+	pthread_mutex_lock(&f->lock);
+	for (int i = 0; i < n; i++) {
+		const struct item *it = sl_table_get(&f->table, keys[i]);
+		if (it)
+			ret[i] = (struct sl_review_history){.r = it->r,
+				.unsent = it->unsent,
+				.line = sl_memdup(it->line, sizeof(*it->line) * (size_t)it->nlines),
+				.n = it->nlines};
+	}
+	pthread_mutex_unlock(&f->lock);
+	return SL_OK;
+}
+
+static enum sl_status restore_one(struct reviews *f, const struct sl_review_history *h, struct sl_err *err)
+{
+	struct item *it = sl_table_get(&f->table, h->r.key);
+	if (it) {
+		struct sl_review_history here = {it->r, it->unsent, it->line, it->nlines};
+		enum sl_status s = sl_history_follows(&here, h, err);
+		if (s != SL_OK)
+			return s;
+	} else {
+		it = add_one(f, &h->r, h->r.opened_ms);
+	}
+	it->line = sl_realloc(it->line, (size_t)h->n + 1, sizeof(*it->line));
+	while (it->nlines < h->n) {
+		it->line[it->nlines] =
+			(struct sl_vote_line){.vote = h->line[it->nlines].vote, .undo = h->line[it->nlines].undo};
+		append_line(f, it, it->line[it->nlines].vote.time_ms);
+		struct sl_verdict v = sl_lines_verdict(it->line, it->nlines, it->r.cap);
+		set_verdict(it, &v);
+	}
+	it->unsent &= h->unsent;
+	return SL_OK;
+}
+
+static enum sl_status restore(void *self, const struct sl_review_history *h, int n, struct sl_err *err)
+{
+	struct reviews *f = self;
+	enum sl_status s = SL_OK;
+	pthread_mutex_lock(&f->lock);
+	for (int i = 0; i < n && s == SL_OK; i++)
+		s = restore_one(f, &h[i], err);
+	pthread_mutex_unlock(&f->lock);
+	return s;
+}
+
 static enum sl_status open_reviews(struct sl_url *url, const struct sl_config *cfg, void **ret, struct sl_err *err)
 {
 	struct reviews *f = SL_NEW(struct reviews);
@@ -426,4 +491,7 @@ const struct sl_reviews_ops sl_mem_reviews = {
 	.votes = votes,
 	.stats = stats,
 	.voter = voter,
+	.order = order,
+	.history = history,
+	.restore = restore,
 };

@@ -233,7 +233,8 @@ static void add_voters(bson_t *set, const char *name, const struct sl_vote *live
 	bson_append_array_end(set, &list);
 }
 
-static void add_verdict(bson_t *set, const struct sl_mongo_doc *d, const struct sl_vote *live, int nlive)
+/* out: the label waits to be published. */
+static void add_verdict(bson_t *set, const struct sl_mongo_doc *d, const struct sl_vote *live, int nlive, bool out)
 {
 	const struct sl_verdict *v = &d->r.verdict;
 	BCON_APPEND(set, "state", BCON_UTF8(sl_review_state_name(v->state)), "nvotes", BCON_INT32(nlive), "verdict",
@@ -244,40 +245,54 @@ static void add_verdict(bson_t *set, const struct sl_mongo_doc *d, const struct 
 	if (v->state != SL_REVIEW_DECIDED)
 		return;
 	add_voters(set, "agreed", live, nlive, &v->choice);
-	BSON_APPEND_INT64(set, "outbox", d->line[d->nlines - 1].seq);
+	if (out)
+		BSON_APPEND_INT64(set, "outbox", d->line[d->nlines - 1].seq);
 }
 
-static void add_line(bson_t *update, const struct sl_vote_line *l)
+static void add_lines(bson_t *update, const struct sl_vote_line *line, int n)
 {
-	const struct sl_vote *v = &l->vote;
-	BCON_APPEND(update, "$push", "{", "lines", "{", "seq", BCON_INT64(l->seq), "time", BCON_DATE_TIME(v->time_ms),
-		"voter", BCON_UTF8(v->voter), "id", BCON_UTF8(v->id), "choice", BCON_INT32(v->choice), "expert",
-		BCON_BOOL(v->expert), "undo", BCON_BOOL(l->undo), "}", "}");
+	bson_t push, lines, list, one;
+	char at[12];
+	BSON_APPEND_DOCUMENT_BEGIN(update, "$push", &push);
+	BSON_APPEND_DOCUMENT_BEGIN(&push, "lines", &lines);
+	BSON_APPEND_ARRAY_BEGIN(&lines, "$each", &list);
+	for (int i = 0; i < n; i++) {
+		const struct sl_vote *v = &line[i].vote;
+		snprintf(at, sizeof(at), "%d", i);
+		BSON_APPEND_DOCUMENT_BEGIN(&list, at, &one);
+		BCON_APPEND(&one, "seq", BCON_INT64(line[i].seq), "time", BCON_DATE_TIME(v->time_ms), "voter",
+			BCON_UTF8(v->voter), "id", BCON_UTF8(v->id), "choice", BCON_INT32(v->choice), "expert",
+			BCON_BOOL(v->expert), "undo", BCON_BOOL(line[i].undo));
+		bson_append_document_end(&list, &one);
+	}
+	bson_append_array_end(&lines, &list);
+	bson_append_document_end(&push, &lines);
+	bson_append_document_end(update, &push);
 }
 
-bson_t *sl_mongo_doc_update(const struct sl_mongo_doc *d, bool line)
+bson_t *sl_mongo_doc_update(const struct sl_mongo_doc *d, int lines, bool out)
 {
 	struct sl_vote live[SL_VOTES_MAX];
 	int nlive = sl_lines_live(d->line, d->nlines, live);
 	bool open = d->r.verdict.state == SL_REVIEW_OPEN;
 	bson_t set, unset;
 	bson_t *u = BCON_NEW("$inc", "{", "rev", BCON_INT64(1), "}");
-	if (line)
-		add_line(u, &d->line[d->nlines - 1]);
+	if (lines)
+		add_lines(u, &d->line[d->nlines - lines], lines);
 	BSON_APPEND_DOCUMENT_BEGIN(u, "$set", &set);
 	BSON_APPEND_INT32(&set, "free", open ? d->r.cap - nlive - d->nholds : 0);
 	if (d->nholds)
 		add_leases(&set, d);
-	if (line)
-		add_verdict(&set, d, live, nlive);
+	if (lines)
+		add_verdict(&set, d, live, nlive, out);
 	bson_append_document_end(u, &set);
-	if (d->nholds && (nlive || !line))
+	if (d->nholds && (nlive || !lines))
 		return u;
 	/* Absent, not empty: the sparse indexes leave such reviews out. */
 	BSON_APPEND_DOCUMENT_BEGIN(u, "$unset", &unset);
 	if (!d->nholds)
 		BSON_APPEND_BOOL(&unset, "leases", true);
-	if (line && !nlive)
+	if (lines && !nlive)
 		BSON_APPEND_BOOL(&unset, "voters", true);
 	bson_append_document_end(u, &unset);
 	return u;

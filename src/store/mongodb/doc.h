@@ -30,8 +30,9 @@ enum sl_status sl_mongo_doc_review(
 bool sl_mongo_doc_lines(const bson_t *doc, struct sl_vote_line **ret, int *ret_n); /* free() */
 
 bson_t *sl_mongo_doc_new(const struct sl_review *r, int64_t added);
-/* The update that makes the stored document like d: leases, and (line) its last line with all that follows. */
-bson_t *sl_mongo_doc_update(const struct sl_mongo_doc *d, bool line);
+/* The update that makes the stored document like d: leases, and its last `lines` lines with all that follows.
+ * out: if that decides it, its label waits to be published. */
+bson_t *sl_mongo_doc_update(const struct sl_mongo_doc *d, int lines, bool out);
 
 int sl_mongo_hold_find(const struct sl_mongo_doc *d, const char *voter); /* -1: none */
 int sl_mongo_hold_expire(struct sl_mongo_doc *d, int64_t now_ms); /* drops those that are over; how many */

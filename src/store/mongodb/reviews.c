@@ -402,4 +402,7 @@ const struct sl_reviews_ops sl_mongodb_reviews = {
 	.votes = sl_mongodb_votes,
 	.stats = stats,
 	.voter = voter,
+	.order = sl_mongodb_order,
+	.history = sl_mongodb_history,
+	.restore = sl_mongodb_restore,
 };

@@ -50,7 +50,7 @@ static enum sl_status write_change(
 	bson_iter_t at;
 	bson_t reply;
 	SL_AUTOBSON bson_t *q = BCON_NEW("_id", BCON_UTF8(c->key), "rev", BCON_INT64(d->rev));
-	SL_AUTOBSON bson_t *update = sl_mongo_doc_update(d, line);
+	SL_AUTOBSON bson_t *update = sl_mongo_doc_update(d, line, true);
 	if (mongoc_collection_update_one(u.of, q, update, NULL, &reply, &e))
 		*ret_hit = bson_iter_init_find(&at, &reply, "matchedCount") && bson_iter_as_int64(&at) == 1;
 	else

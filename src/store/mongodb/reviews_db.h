@@ -52,6 +52,10 @@ struct sl_mongo_change {
 enum sl_status sl_mongo_change(struct sl_mongo_change *c, struct sl_mongo_doc *d, struct sl_err *err);
 enum sl_status sl_mongo_read(struct sl_reviews_db *f, const char *key, struct sl_mongo_doc *ret, struct sl_err *err);
 
+enum sl_status sl_mongodb_order(void *self, char *cursor, int max, char (*ret)[SL_KEY], int *ret_n, struct sl_err *err);
+enum sl_status sl_mongodb_history(
+	void *self, char (*keys)[SL_KEY], int n, struct sl_review_history *ret, struct sl_err *err);
+enum sl_status sl_mongodb_restore(void *self, const struct sl_review_history *h, int n, struct sl_err *err);
 enum sl_status sl_mongodb_vote(
 	void *self, const char *key, const struct sl_vote *vote, struct sl_verdict *ret, struct sl_err *err);
 enum sl_status sl_mongodb_undo(

@@ -54,8 +54,7 @@ static int64_t position_of(int64_t id)
 	return id & (((int64_t)1 << SL_POSITION_BITS) - 1);
 }
 
-/* The topic's partitions in order; 0 when it has none yet. */
-static enum sl_status parts_of(
+enum sl_status sl_log_file_parts(
 	struct sl_db *db, const char *topic, struct sl_part ret[SL_PARTITIONS_MAX], int *ret_n, struct sl_err *err)
 {
 	sqlite3_stmt *q = sl_db_ask(db, Q_PARTS, "s", topic);
@@ -71,16 +70,15 @@ static enum sl_status parts_of(
 enum sl_status sl_log_file_make(struct sl_log_file *l, struct sl_db *db, const char *topic,
 	struct sl_part ret[SL_PARTITIONS_MAX], int *ret_n, struct sl_err *err)
 {
-	enum sl_status s = parts_of(db, topic, ret, ret_n, err);
+	enum sl_status s = sl_log_file_parts(db, topic, ret, ret_n, err);
 	if (s != SL_OK || *ret_n)
 		return s;
 	for (int64_t i = 0; i < l->partitions && s == SL_OK; i++)
 		s = sl_db_run(db, sl_db_ask(db, Q_PART_ADD, "si", topic, i), err);
-	return s == SL_OK ? parts_of(db, topic, ret, ret_n, err) : s;
+	return s == SL_OK ? sl_log_file_parts(db, topic, ret, ret_n, err) : s;
 }
 
-/* The position of the last message of a part; -1: none. */
-static enum sl_status last_of(struct sl_db *db, int64_t part, int64_t *ret, struct sl_err *err)
+enum sl_status sl_log_file_last(struct sl_db *db, int64_t part, int64_t *ret, struct sl_err *err)
 {
 	int64_t id;
 	enum sl_status s = sl_db_int(db, sl_db_ask(db, Q_LAST, "i", id_of(part + 1, 0)), -1, &id, err);
@@ -110,6 +108,12 @@ enum sl_status sl_log_file_read(struct sl_db *db, const char *topic, struct sl_p
 	return s;
 }
 
+enum sl_status sl_log_file_add(struct sl_db *db, int64_t part, int64_t position, int64_t time_ms, const char *key,
+	struct sl_slice body, struct sl_err *err)
+{
+	return sl_db_run(db, sl_db_ask(db, Q_APPEND, "iisb", id_of(part, position), time_ms, key, body), err);
+}
+
 void sl_log_file_wake(struct sl_log_file *l)
 {
 	pthread_mutex_lock(&l->lock);
@@ -133,10 +137,10 @@ static enum sl_status append_one(struct sl_log_file *l, struct sl_db *db, const 
 	if (s != SL_OK)
 		return s;
 	int64_t no = part[sl_log_partition_of(e->key, nparts)].no;
-	s = last_of(db, no, &last, err);
+	s = sl_log_file_last(db, no, &last, err);
 	if (s != SL_OK)
 		return s;
-	return sl_db_run(db, sl_db_ask(db, Q_APPEND, "iisb", id_of(no, last + 1), sl_now_ms(), e->key, e->body), err);
+	return sl_log_file_add(db, no, last + 1, sl_now_ms(), e->key, e->body, err);
 }
 
 static enum sl_status append_job(struct sl_db *db, void *arg, struct sl_err *err)
@@ -164,7 +168,7 @@ static int partitions(void *self, const char *topic)
 	struct sl_db *db = NULL;
 	int n = 0;
 	if (sl_readers_take(l->readers, &db, NULL) == SL_OK)
-		(void)parts_of(db, topic, part, &n, NULL);
+		(void)sl_log_file_parts(db, topic, part, &n, NULL);
 	sl_readers_give(l->readers, db);
 	return n ? n : (int)l->partitions;
 }
@@ -175,7 +179,7 @@ static enum sl_status read_part(struct sl_db *db, const char *topic, int partiti
 	struct sl_part part[SL_PARTITIONS_MAX];
 	struct sl_batch_builder b = {0};
 	int n;
-	enum sl_status s = parts_of(db, topic, part, &n, err);
+	enum sl_status s = sl_log_file_parts(db, topic, part, &n, err);
 	if (s != SL_OK || partition < 0 || partition >= n)
 		return s;
 	s = sl_log_file_read(db, topic, part[partition], position, max, &b, err);
@@ -203,9 +207,9 @@ static enum sl_status lag_of(struct sl_db *db, const char *group, const char *to
 	struct sl_part part[SL_PARTITIONS_MAX];
 	int n;
 	int64_t sum = 0, last, committed = -1;
-	enum sl_status s = parts_of(db, topic, part, &n, err);
+	enum sl_status s = sl_log_file_parts(db, topic, part, &n, err);
 	for (int i = 0; i < n && s == SL_OK; i++) {
-		s = last_of(db, part[i].no, &last, err);
+		s = sl_log_file_last(db, part[i].no, &last, err);
 		if (s == SL_OK && group)
 			s = sl_db_int(db, sl_db_ask(db, Q_COMMITTED, "si", group, part[i].no), -1, &committed, err);
 		if (s == SL_OK)
@@ -291,4 +295,9 @@ const struct sl_log_ops sl_sqlite_log = {
 	.partitions = partitions,
 	.read = read_log,
 	.lag = lag,
+	.make = sl_sqlite_log_make,
+	.last = sl_sqlite_log_last,
+	.restore = sl_sqlite_log_restore,
+	.committed = sl_sqlite_log_committed,
+	.commit_to = sl_sqlite_log_commit_to,
 };

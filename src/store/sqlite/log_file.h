@@ -59,6 +59,13 @@ struct sl_batch_builder;
 enum sl_status sl_log_file_read(struct sl_db *db, const char *topic, struct sl_part p, int64_t position, int max,
 	struct sl_batch_builder *b, struct sl_err *err);
 void sl_log_file_wake(struct sl_log_file *l);
+/* The topic's partitions in order; 0 when it has none yet. */
+enum sl_status sl_log_file_parts(
+	struct sl_db *db, const char *topic, struct sl_part ret[SL_PARTITIONS_MAX], int *ret_n, struct sl_err *err);
+/* The position of the last message of a part; -1: none. */
+enum sl_status sl_log_file_last(struct sl_db *db, int64_t part, int64_t *ret, struct sl_err *err);
+enum sl_status sl_log_file_add(struct sl_db *db, int64_t part, int64_t position, int64_t time_ms, const char *key,
+	struct sl_slice body, struct sl_err *err);
 
 enum sl_status sl_sqlite_consumer_open(
 	void *self, const char *group, const char *topic, void **ret, struct sl_err *err);
@@ -66,3 +73,15 @@ void sl_sqlite_consumer_close(void *consumer);
 enum sl_status sl_sqlite_poll(void *consumer, int max, int64_t deadline_us, struct sl_batch *ret, struct sl_err *err);
 enum sl_status sl_sqlite_commit(void *consumer, struct sl_err *err);
 enum sl_status sl_sqlite_seek(void *consumer, int partition, int64_t position, struct sl_err *err);
+
+enum sl_status sl_sqlite_log_make(void *self, const char *topic, int partitions, struct sl_err *err);
+enum sl_status sl_sqlite_log_last(void *self, const char *topic, int partition, int64_t *ret, struct sl_err *err);
+enum sl_status sl_sqlite_log_restore(
+	void *self, const struct sl_message *m, int n, int64_t deadline_us, struct sl_err *err);
+enum sl_status sl_sqlite_log_committed(
+	void *self, const char *group, const char *topic, int partition, int64_t *ret, struct sl_err *err);
+enum sl_status sl_sqlite_log_commit_to(
+	void *self, const char *group, const char *topic, int partition, int64_t position, struct sl_err *err);
+/* Inside a write: BUSY while somebody reads topic for group. */
+enum sl_status sl_log_file_idle(
+	struct sl_log_file *l, struct sl_db *db, const char *group, const char *topic, struct sl_err *err);

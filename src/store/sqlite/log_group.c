@@ -32,20 +32,20 @@ struct consumer {
 	int64_t renew_ms; /* wall time of the next balance at the latest */
 };
 
-static bool is_dead(const struct consumer *c, const struct member *m)
+static bool is_dead(const struct sl_log_file *l, const struct member *m)
 {
 	if (m->until <= sl_now_ms())
 		return true;
-	if (m->life == c->l->life)
+	if (m->life == l->life)
 		return false;
 	struct flock f = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = m->life, .l_len = 1};
-	return !fcntl(c->l->life_fd, F_OFD_GETLK, &f) && f.l_type == F_UNLCK;
+	return !fcntl(l->life_fd, F_OFD_GETLK, &f) && f.l_type == F_UNLCK;
 }
 
-static enum sl_status read_members(
-	struct consumer *c, struct sl_db *db, struct member ret[MEMBERS_MAX], int *ret_n, struct sl_err *err)
+static enum sl_status read_members(struct sl_db *db, const char *group, const char *topic,
+	struct member ret[MEMBERS_MAX], int *ret_n, struct sl_err *err)
 {
-	sqlite3_stmt *q = sl_db_ask(db, Q_MEMBERS, "ss", c->group, c->topic);
+	sqlite3_stmt *q = sl_db_ask(db, Q_MEMBERS, "ss", group, topic);
 	bool row;
 	enum sl_status s;
 	*ret_n = 0;
@@ -89,12 +89,12 @@ static enum sl_status take_rank(struct consumer *c, struct sl_db *db, int *ret_r
 	sqlite3_stmt *set = sl_db_ask(db, Q_MEMBER_SET, "sssii", c->group, c->topic, c->id, c->l->life, until);
 	enum sl_status s = sl_db_run(db, set, err);
 	if (s == SL_OK)
-		s = read_members(c, db, m, &n, err);
+		s = read_members(db, c->group, c->topic, m, &n, err);
 	*ret_rank = 0;
 	for (int i = 0; s == SL_OK && i < n; i++) {
 		if (!strcmp(m[i].id, c->id))
 			*ret_rank = living++;
-		else if (is_dead(c, &m[i]))
+		else if (is_dead(c->l, &m[i]))
 			s = drop_member(c, db, m[i].id, err);
 		else
 			living++;
@@ -176,12 +176,12 @@ static enum sl_status needs_balance(struct consumer *c, struct sl_db *db, bool *
 	struct member m[MEMBERS_MAX];
 	int n = 0;
 	*ret = sl_now_ms() >= c->renew_ms || c->renew_ms > sl_now_ms() + RENEW_MS; /* or the clock went back */
-	enum sl_status s = *ret ? SL_OK : read_members(c, db, m, &n, err);
+	enum sl_status s = *ret ? SL_OK : read_members(db, c->group, c->topic, m, &n, err);
 	if (*ret || s != SL_OK)
 		return s;
 	*ret = n != c->nmembers;
 	for (int i = 0; i < n; i++)
-		*ret |= is_dead(c, &m[i]);
+		*ret |= is_dead(c->l, &m[i]);
 	for (int i = 0; i < c->nparts && c->nmine < c->share && !*ret && s == SL_OK; i++) {
 		char owner[ID];
 		s = read_owner(c, db, c->at[i].part.no, owner, err);
@@ -350,4 +350,17 @@ void sl_sqlite_consumer_close(void *consumer)
 	(void)sl_writer_run(c->l->writer, leave_job, c, SL_FOREVER, NULL);
 	sl_log_file_wake(c->l);
 	free(c);
+}
+
+enum sl_status sl_log_file_idle(
+	struct sl_log_file *l, struct sl_db *db, const char *group, const char *topic, struct sl_err *err)
+{
+	struct member m[MEMBERS_MAX];
+	int n = 0;
+	enum sl_status s = read_members(db, group, topic, m, &n, err);
+	for (int i = 0; i < n && s == SL_OK; i++)
+		if (!is_dead(l, &m[i]))
+			s = sl_fail(err, SL_BUSY, "group %s: somebody reads topic %s for it; stop that process", group,
+				topic);
+	return s;
 }

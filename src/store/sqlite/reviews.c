@@ -63,6 +63,8 @@ static const char *const query[Q_REVIEWS_COUNT] = {
 	[Q_VOTED] = "SELECT review FROM vote WHERE voter = ?1 AND review >= ?2",
 	[Q_LAST_LINE] = "SELECT max(seq) FROM line",
 	[Q_LAST_REVIEW] = "SELECT max(seq) FROM review",
+	[Q_ORDER] = "SELECT seq, key FROM review WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+	[Q_IS_OUT] = "SELECT count(*) FROM outbox WHERE line = (SELECT decided FROM status WHERE seq = ?1)",
 };
 
 static const struct sl_schema schema = {
@@ -180,20 +182,29 @@ struct add {
 	const struct sl_origin *from;
 };
 
-static enum sl_status add_one(
-	struct sl_db *db, const struct add *a, const struct sl_review *r, int64_t *added, struct sl_err *err)
+enum sl_status sl_reviews_file_add(struct sl_db *db, const struct sl_review *r, bool *ret_added, struct sl_err *err)
 {
 	char candidates[SL_CANDIDATES * 32];
 	print_candidates(r, candidates, sizeof(candidates));
-	int64_t cap = r->cap ? r->cap : a->f->cap;
 	enum sl_status s = sl_db_run(db,
-		sl_db_ask(db, Q_ADD, "siisssis", r->key, sl_now_ms(), r->time_ms, r->frame, r->device, r->bundle, cap,
-			candidates),
+		sl_db_ask(db, Q_ADD, "siisssis", r->key, r->opened_ms, r->time_ms, r->frame, r->device, r->bundle,
+			(int64_t)r->cap, candidates),
 		err);
-	if (s != SL_OK || !sqlite3_changes(db->h))
-		return s;
-	++*added;
-	return sl_db_run(db, sl_db_ask(db, Q_ADD_STATUS, "ii", (int64_t)sqlite3_last_insert_rowid(db->h), cap), err);
+	*ret_added = s == SL_OK && sqlite3_changes(db->h) > 0;
+	int64_t seq = sqlite3_last_insert_rowid(db->h);
+	return *ret_added ? sl_db_run(db, sl_db_ask(db, Q_ADD_STATUS, "ii", seq, (int64_t)r->cap), err) : s;
+}
+
+static enum sl_status add_one(
+	struct sl_db *db, const struct add *a, const struct sl_review *r, int64_t *added, struct sl_err *err)
+{
+	struct sl_review now = *r;
+	bool is_new;
+	now.opened_ms = sl_now_ms();
+	now.cap = r->cap ? r->cap : a->f->cap;
+	enum sl_status s = sl_reviews_file_add(db, &now, &is_new, err);
+	*added += is_new;
+	return s;
 }
 
 static enum sl_status add_job(struct sl_db *db, void *arg, struct sl_err *err)
@@ -449,4 +460,7 @@ const struct sl_reviews_ops sl_sqlite_reviews = {
 	.votes = votes,
 	.stats = stats,
 	.voter = voter,
+	.order = sl_sqlite_order,
+	.history = sl_sqlite_history,
+	.restore = sl_sqlite_restore,
 };

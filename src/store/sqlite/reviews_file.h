@@ -53,6 +53,8 @@ enum sl_reviews_query {
 	Q_VOTED,
 	Q_LAST_LINE,
 	Q_LAST_REVIEW,
+	Q_ORDER,
+	Q_IS_OUT,
 	Q_REVIEWS_COUNT
 };
 
@@ -79,6 +81,18 @@ enum sl_status sl_reviews_file_read(struct sl_db *db, sqlite3_stmt *q, struct sl
 enum sl_status sl_reviews_file_lines(
 	struct sl_db *db, int64_t seq, struct sl_vote_line **ret, int *ret_n, struct sl_err *err);
 
+/* Adds a review that is not there: opened_ms and cap are r's. *ret_added false: it is there. */
+enum sl_status sl_reviews_file_add(struct sl_db *db, const struct sl_review *r, bool *ret_added, struct sl_err *err);
+/* Writes line[n] (its time set), which makes v the verdict, with all that follows from it. */
+enum sl_status sl_reviews_file_write(struct sl_db *db, struct sl_status_row *st, const struct sl_vote_line *line, int n,
+	const struct sl_verdict *v, struct sl_err *err);
+/* NOT_FOUND when there is no such review. */
+enum sl_status sl_reviews_file_status(struct sl_db *db, const char *key, struct sl_status_row *ret, struct sl_err *err);
+
+enum sl_status sl_sqlite_order(void *self, char *cursor, int max, char (*ret)[SL_KEY], int *ret_n, struct sl_err *err);
+enum sl_status sl_sqlite_history(
+	void *self, char (*keys)[SL_KEY], int n, struct sl_review_history *ret, struct sl_err *err);
+enum sl_status sl_sqlite_restore(void *self, const struct sl_review_history *h, int n, struct sl_err *err);
 enum sl_status sl_sqlite_vote(
 	void *self, const char *key, const struct sl_vote *vote, struct sl_verdict *ret, struct sl_err *err);
 enum sl_status sl_sqlite_undo(

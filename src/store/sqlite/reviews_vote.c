@@ -10,7 +10,7 @@ struct change {
 	struct sl_verdict verdict;
 };
 
-static enum sl_status read_status(struct sl_db *db, const char *key, struct sl_status_row *ret, struct sl_err *err)
+enum sl_status sl_reviews_file_status(struct sl_db *db, const char *key, struct sl_status_row *ret, struct sl_err *err)
 {
 	bool row;
 	sqlite3_stmt *q = sl_db_ask(db, Q_STATUS, "s", key);
@@ -74,14 +74,14 @@ static enum sl_status write_status(struct sl_db *db, struct sl_status_row *st, c
 			  : s;
 }
 
-static enum sl_status write_line(struct sl_db *db, struct change *c, struct sl_status_row *st,
-	struct sl_vote_line *line, int n, struct sl_err *err)
+enum sl_status sl_reviews_file_write(struct sl_db *db, struct sl_status_row *st, const struct sl_vote_line *line, int n,
+	const struct sl_verdict *v, struct sl_err *err)
 {
 	const struct sl_vote_line *l = &line[n];
 	int64_t delta = l->undo ? -1 : 1;
 	enum sl_status s = sl_db_run(db,
 		sl_db_ask(db, Q_LINE_ADD, "issiiii", st->seq, l->vote.voter, l->vote.id, (int64_t)l->vote.choice,
-			(int64_t)l->vote.expert, sl_now_ms(), (int64_t)l->undo),
+			(int64_t)l->vote.expert, l->vote.time_ms, (int64_t)l->undo),
 		err);
 	int64_t seq = sqlite3_last_insert_rowid(db->h);
 	if (s == SL_OK)
@@ -89,9 +89,9 @@ static enum sl_status write_line(struct sl_db *db, struct change *c, struct sl_s
 	if (s == SL_OK)
 		s = count_voter(db, l->vote.voter, delta, 0, 0, err);
 	if (s == SL_OK)
-		s = write_status(db, st, &c->verdict, seq, delta, err);
-	if (s == SL_OK && c->verdict.state == SL_REVIEW_DECIDED)
-		s = write_decision(db, st, line, n + 1, seq, &c->verdict, err);
+		s = write_status(db, st, v, seq, delta, err);
+	if (s == SL_OK && v->state == SL_REVIEW_DECIDED)
+		s = write_decision(db, st, line, n + 1, seq, v, err);
 	return s;
 }
 
@@ -102,7 +102,7 @@ static enum sl_status change_job(struct sl_db *db, void *arg, struct sl_err *err
 	SL_AUTOFREE struct sl_vote_line *line = NULL;
 	bool again = false;
 	int n = 0;
-	enum sl_status s = read_status(db, c->key, &st, err);
+	enum sl_status s = sl_reviews_file_status(db, c->key, &st, err);
 	if (s == SL_OK && c->vote)
 		s = drop_leases(db, c->voter, &st, err);
 	if (s == SL_OK)
@@ -114,7 +114,10 @@ static enum sl_status change_job(struct sl_db *db, void *arg, struct sl_err *err
 	if (s == SL_OK && again)
 		return sl_fail(
 			err, SL_EXISTS, "vote %s is counted already", c->vote->id); /* undoes drop_leases; see below */
-	return s == SL_OK ? write_line(db, c, &st, line, n, err) : s;
+	if (s != SL_OK)
+		return s;
+	line[n].vote.time_ms = sl_now_ms();
+	return sl_reviews_file_write(db, &st, line, n, &c->verdict, err);
 }
 
 static enum sl_status change(struct change *c, struct sl_verdict *ret, struct sl_err *err)

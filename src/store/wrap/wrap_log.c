@@ -81,6 +81,38 @@ static enum sl_status lag(void *self, const char *group, const char *topic, int6
 	return CALL("lag", w->ops->lag(w->self, group, topic, ret, err), );
 }
 
+static enum sl_status make(void *self, const char *topic, int partitions, struct sl_err *err)
+{
+	struct wrap *w = self;
+	return CALL("make", w->ops->make(w->self, topic, partitions, err), );
+}
+
+static enum sl_status last(void *self, const char *topic, int partition, int64_t *ret, struct sl_err *err)
+{
+	struct wrap *w = self;
+	return CALL("last", w->ops->last(w->self, topic, partition, ret, err), );
+}
+
+static enum sl_status restore(void *self, const struct sl_message *m, int n, int64_t deadline_us, struct sl_err *err)
+{
+	struct wrap *w = self;
+	return CALL("restore", w->ops->restore(w->self, m, n, deadline_us, err), );
+}
+
+static enum sl_status committed(
+	void *self, const char *group, const char *topic, int partition, int64_t *ret, struct sl_err *err)
+{
+	struct wrap *w = self;
+	return CALL("committed", w->ops->committed(w->self, group, topic, partition, ret, err), );
+}
+
+static enum sl_status commit_to(
+	void *self, const char *group, const char *topic, int partition, int64_t position, struct sl_err *err)
+{
+	struct wrap *w = self;
+	return CALL("commit_to", w->ops->commit_to(w->self, group, topic, partition, position, err), );
+}
+
 static const struct sl_log_ops ops = {
 	.close = close_log,
 	.append = append,
@@ -92,6 +124,11 @@ static const struct sl_log_ops ops = {
 	.partitions = partitions,
 	.read = read_log,
 	.lag = lag,
+	.make = make,
+	.last = last,
+	.restore = restore,
+	.committed = committed,
+	.commit_to = commit_to,
 };
 
 struct sl_log_impl sl_wrap_log(struct sl_hook *h, struct sl_log_impl inner)

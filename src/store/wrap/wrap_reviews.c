@@ -101,6 +101,36 @@ static enum sl_status voter(void *self, const char *voter, int64_t *ret_votes, i
 	return CALL(voter, voter, ret_votes, ret_decided, ret_agreed, err);
 }
 
+static enum sl_status order(void *self, char *cursor, int max, char (*ret)[SL_KEY], int *ret_n, struct sl_err *err)
+{
+	struct wrap *w = self;
+	char at[SL_REVIEW_CURSOR];
+	memcpy(at, cursor, sizeof(at));
+	enum sl_status s = CALL(order, at, max, ret, ret_n, err);
+	if (s == SL_OK)
+		memcpy(cursor, at, sizeof(at));
+	return s;
+}
+
+static void drop(struct sl_review_history *h, int n)
+{
+	for (int i = 0; i < n; i++)
+		sl_review_history_done(&h[i]);
+}
+
+static enum sl_status history(
+	void *self, char (*keys)[SL_KEY], int n, struct sl_review_history *ret, struct sl_err *err)
+{
+	struct wrap *w = self;
+	return FORWARD("reviews", "history", w->hook, w->in.ops->history(w->in.self, keys, n, ret, err), drop(ret, n));
+}
+
+static enum sl_status restore(void *self, const struct sl_review_history *h, int n, struct sl_err *err)
+{
+	struct wrap *w = self;
+	return CALL(restore, h, n, err);
+}
+
 static const struct sl_reviews_ops ops = {
 	.close = close_reviews,
 	.add = add,
@@ -116,6 +146,9 @@ static const struct sl_reviews_ops ops = {
 	.votes = votes,
 	.stats = stats,
 	.voter = voter,
+	.order = order,
+	.history = history,
+	.restore = restore,
 };
 
 struct sl_reviews_impl sl_wrap_reviews(struct sl_hook *h, struct sl_reviews_impl inner)

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything moved to other stores: whole, live, killed, damaged, refused, and back again; the loop goes on after it."""
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import threading
+import uuid
+
+import pytest
+import requests
+
+from conftest import BINARY, Server, fsck, run, wait_until
+from test_circle import CAP, Voter, labels_of, send_all, train_and_publish, vote_all
+
+FLAGS = ('--reviews-cap', CAP, '--frames-audit', 0.5, '--frames-deadline_ms', 120000, '--http-deadline_ms', 120000)  # no test of speed
+STORES = ('artifacts', 'reviews', 'crops', 'log')
+
+
+def migrate(source, target, *args, ok=(0,)):
+    """Runs it; sides are a folder or a list of words. The parsed JSON."""
+    p = run('migrate', *words(source, target), *args, '--json', ok=ok)
+    return json.loads(p.stdout)
+
+
+def words(source, target):
+    def side(name, s):
+        return [w for word in (s if isinstance(s, list) else [s]) for w in (name, word)]
+    return side('--from', source) + side('--to', target)
+
+
+def digests(report):
+    return {k: v['sha256'] for k, v in report['stores'].items()}
+
+
+def urls(folder, *kinds, prefix='', query=''):
+    of = {'log': 'sqlite:{}/log.db', 'crops': 'sqlite:{}/crops.db', 'reviews': 'sqlite:{}/reviews.db', 'artifacts': 'dir:{}/artifacts'}
+    return [f'{k}={prefix}{of[k].format(folder)}{query}' for k in kinds or of]
+
+
+@pytest.fixture(scope='session')
+def world(tmp_path_factory, demo_frames):
+    """A folder with all that there can be: labels of models and people, open reviews, votes taken back, an unsent label,
+    two versions, a trained bundle that was published, a crop that was forgotten."""
+    folder = tmp_path_factory.mktemp('world') / 'data'
+    s = Server(folder, *FLAGS)
+    answers = send_all(s, demo_frames[:20])
+    s.wait_drained()
+    vote_all(s)
+    s.wait_drained()
+    version = s.post('/v1/datasets', {'note': 'one'}, code=201).json()['version']
+    digest = train_and_publish(s, version)['bundle']
+    s.post(f'/v1/models/{digest}/promote', {'by': 'expert1', 'force': True})
+    send_all(s, demo_frames[20:30])
+    s.wait_drained()
+    voter = Voter(s, 'half')
+    voter.run(3)
+    key = next(iter(voter.answered))
+    assert requests.delete(f'{s.url}/v1/reviews/{key}/votes', params={'voter': 'half'}, timeout=30).status_code == 200
+    s.post('/v1/datasets', {'note': 'two'}, code=201)
+    assert s.stop() == 0
+    run('dataset', 'forget', next(x['key'] for a in answers for x in a['signs']), '--data', folder)
+    fsck(folder, '--all')
+    return folder
+
+
+@pytest.fixture
+def source(world, tmp_path):
+    return shutil.copytree(world, tmp_path / 'data')
+
+
+def check_goes_on(start, data, frames, *args):
+    """New frames, votes, labels, the next segment, a version, a rollback; then all is whole."""
+    s = start(*FLAGS, *args, data=data)
+    before = {x['key'] for x in labels_of(s)}
+    log = s.get('/v1/models/log').json()['log']
+    signs = {x['key'] for a in send_all(s, frames) for x in a['signs']}
+    s.wait_drained()
+    vote_all(s)
+    wait_until(lambda: {x['key'] for x in labels_of(s)} >= before | signs, 60, 'labels')
+    s.wait_drained()
+    version = s.post('/v1/datasets', {'note': 'after the move'}, code=201).json()
+    assert version['version'] == 'v0003' and version['rows'] > len(signs)
+    s.post('/v1/models/rollback', {'by': 'expert1'})
+    assert len(s.get('/v1/models/log').json()['log']) == len(log) + 1
+    assert s.stop() == 0
+
+
+def vote_lines(folder):
+    db = sqlite3.connect(folder / 'reviews.db')
+    rows = db.execute('SELECT r.key, l.voter, l.id, l.choice, l.expert, l.time, l.undo FROM line l JOIN review r ON r.seq = l.review '
+                      'ORDER BY r.key, l.seq').fetchall()
+    db.close()
+    return rows
+
+
+def test_all_of_it_and_the_loop_goes_on(start_server, source, tmp_path, demo_frames):
+    plan = migrate(source, tmp_path / 'new', '--dry-run')
+    assert all(v['copied'] == 0 and v['items'] > v['there'] == 0 for v in plan['stores'].values())
+    got = migrate(source, tmp_path / 'new')
+    assert got['ok'] and got['final'] and got['compared'] and got['fsck']['ok'] and not got['findings']
+    assert set(got['stores']) == set(STORES)
+    assert all(v['copied'] == v['items'] for v in got['stores'].values())
+    lines = vote_lines(source)
+    assert lines and vote_lines(tmp_path / 'new') == lines
+    again = migrate(source, tmp_path / 'new')
+    assert digests(again) == digests(got) and not any(v['copied'] for v in again['stores'].values())
+    check_goes_on(start_server, 'new', demo_frames[30:])
+    fsck(tmp_path / 'new', '--all')
+    back = migrate(tmp_path / 'new', tmp_path / 'back')
+    assert back['ok'] and back['stores']['crops']['items'] > got['stores']['crops']['items']
+    fsck(tmp_path / 'back', '--all')
+
+
+def test_a_target_that_went_on_is_not_overwritten(source, tmp_path, demo_frames):
+    migrate(source, tmp_path / 'new')
+    s = Server(tmp_path / 'new', *FLAGS)
+    send_all(s, demo_frames[30:])
+    s.wait_drained()
+    assert s.stop() == 0
+    p = run('migrate', *words(source, tmp_path / 'new'), ok=(1,))
+    assert 'the target has' in p.stderr and len(p.stderr.strip().splitlines()) == 1
+    fsck(tmp_path / 'new', '--all')
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_killed_at_any_moment_it_goes_on(source, tmp_path, seed):
+    rng = random.Random(seed)
+    want = digests(migrate(source, tmp_path / 'whole'))
+    kills = 0
+    while True:
+        p = subprocess.Popen([str(BINARY), 'migrate', *map(str, words(source, tmp_path / 'new'))], stdout=subprocess.DEVNULL)
+        killer = threading.Timer(rng.uniform(0.005, 0.1) * 1.3 ** kills, p.kill)
+        killer.start()
+        code = p.wait(300)
+        killer.cancel()
+        killer.join()
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        kills += 1
+    assert kills
+    got = migrate(source, tmp_path / 'new', '--verify')
+    assert got['ok'] and digests(got) == want
+    fsck(tmp_path / 'new', '--all')
+
+
+def test_live_source_then_the_last_round(start_server, source, tmp_path, demo_frames):
+    s = start_server(*FLAGS)
+    done = threading.Event()
+
+    def cars():
+        for f in demo_frames[30:35]:
+            s.frame(f)
+
+    def voters(name):
+        voter = Voter(s, name)
+        while not done.is_set():
+            voter.run(len(voter.answered) + 5)
+
+    running = [threading.Thread(target=cars)] + [threading.Thread(target=voters, args=(f'live{i}',)) for i in range(2)]
+    for t in running:
+        t.start()
+    first = migrate(source, tmp_path / 'new')
+    assert not first['final'] and first['rounds'] >= 1 and 'in use by process' in first['busy']
+    assert 'in use' in run('migrate', *words(source, tmp_path / 'new'), '--final', ok=(3,)).stderr
+    running[0].join()
+    second = migrate(source, tmp_path / 'new')
+    assert second['ok'] and not second['final']
+    done.set()
+    for t in running:
+        t.join()
+    assert s.stop() == 0
+    last = migrate(source, tmp_path / 'new')
+    assert last['ok'] and last['final'] and last['fsck']['ok']
+    assert vote_lines(tmp_path / 'new') == vote_lines(source)
+    check_goes_on(start_server, 'new', demo_frames[35:])
+    fsck(tmp_path / 'new', '--all')
+
+
+def test_stopped_by_a_signal_it_says_so_and_goes_on(source, tmp_path):
+    away = urls(tmp_path / 'new', 'crops', prefix='fault+', query='?every=1&status=AWAY&calls=put_many')
+    p = subprocess.Popen([str(BINARY), 'migrate', *map(str, words(source, away + [tmp_path / 'new']))], stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: (tmp_path / 'new' / 'artifacts' / 'datasets' / 'v0002.json').exists(), 60, 'the artifacts')
+    p.send_signal(signal.SIGINT)
+    assert 'the same command goes on' in p.communicate(timeout=60)[1]
+    assert p.returncode == 3
+    p = run('migrate', *words(source, away + [tmp_path / 'new']), '--patience', 0, ok=(3,))
+    assert 'fault: crops.put_many' in p.stderr
+    assert migrate(source, tmp_path / 'new')['ok']
+
+
+@pytest.mark.parametrize('when', ['before', 'after'])
+def test_servers_that_come_and_go(source, tmp_path, when):
+    query = f'?every=3&status=TIMEOUT&when={when}'
+    want = digests(migrate(source, tmp_path / 'whole'))
+    p = run('migrate', *words(urls(source, prefix='fault+', query=query), urls(tmp_path / 'new', prefix='fault+', query=query)), '--json')
+    assert json.loads(p.stdout)['ok'] and not json.loads(p.stdout)['final']
+    got = migrate(source, tmp_path / 'new', '--final')
+    assert got['ok'] and digests(got) == want and not any(v['copied'] for v in got['stores'].values())
+
+
+def test_damage_in_the_source_is_named_and_not_copied(source, tmp_path):
+    db = sqlite3.connect(source / 'crops.db')
+    key, = db.execute('SELECT key FROM crop ORDER BY key LIMIT 1 OFFSET 7').fetchone()
+    db.execute("UPDATE crop SET jpeg = x'00' || substr(jpeg, 2) WHERE key = ?", (key,))
+    db.commit()
+    db.close()
+    shard = next((source / 'artifacts' / 'curate').rglob('*.tar'), None) or next((source / 'artifacts').rglob('*.tar'))
+    shard.write_bytes(shard.read_bytes()[:-1] + b'!')
+    path = str(shard.relative_to(source / 'artifacts'))
+    db = sqlite3.connect(source / 'reviews.db')
+    review, = db.execute('SELECT r.key FROM review r JOIN status s ON s.seq = r.seq WHERE s.state = 2 LIMIT 1').fetchone()
+    db.execute('UPDATE status SET votes = votes + 1 WHERE seq = (SELECT seq FROM review WHERE key = ?)', (review,))
+    db.commit()
+    db.close()
+    got = migrate(source, tmp_path / 'new', ok=(1,))
+    found = {(f['what'], f['where']) for f in got['findings']}
+    assert {('crop', key), ('artifact', path), ('review', review)} <= found and not got['ok'] and 'fsck' not in got
+    assert {w for _, w in found} == {key, path, review}
+    assert not (tmp_path / 'new' / 'artifacts' / path).exists()
+    db = sqlite3.connect(tmp_path / 'new' / 'crops.db')
+    assert db.execute('SELECT count(*) FROM crop WHERE key = ?', (key,)).fetchone() == (0,)
+    db.close()
+
+
+def test_damage_in_the_target_is_named(source, tmp_path):
+    migrate(source, tmp_path / 'new')
+    db = sqlite3.connect(tmp_path / 'new' / 'log.db')
+    db.execute("UPDATE message SET key = 'x' WHERE id = (SELECT min(id) + 1 FROM message)")
+    db.commit()
+    db.close()
+    got = migrate(source, tmp_path / 'new', '--verify', ok=(1,))
+    assert [f['what'] for f in got['findings']] == ['message'] and got['findings'][0]['where'].endswith('/1')
+
+
+def test_partitions_are_kept_or_more(source, tmp_path):
+    more = urls(tmp_path / 'new', 'log', query='?partitions=4')
+    got = migrate(source, more + [tmp_path / 'new'])
+    assert got['ok'] and got['fsck']['ok']
+    few = urls(tmp_path / 'few', 'log')
+    run('migrate', *words(urls(source, 'log'), few))  # made with one
+    assert migrate(tmp_path / 'new', tmp_path / 'back')['ok']
+    p = run('migrate', *words(urls(tmp_path / 'new', 'log'), few), '--final', ok=(1,))
+    assert 'partitions' in p.stderr
+
+
+def test_one_store_alone(source, tmp_path):
+    got = migrate(source, urls(tmp_path / 'new', 'log'))
+    assert set(got['stores']) == {'log'} and got['ok'] and got['fsck']['ok']  # of the new log and what stayed
+    assert not (tmp_path / 'new' / 'crops.db').exists()
+
+
+def test_wrong_words_are_refused_with_the_reason(source, tmp_path):
+    new = tmp_path / 'new'
+    for args, why in (
+            (('--from', source), '--to is missing'),
+            (('--from', tmp_path / 'nowhere', '--to', new), 'no such data folder'),
+            (('--from', f'sqlite:{source}/log.db', '--to', new), 'write log='),
+            (('--from', 'ftp://host', '--to', new), 'no store is of that scheme'),
+            (('--from', f'log=sqlite:{source}/none.db', '--to', f'log=sqlite:{new}/log.db'), 'there is no log'),
+            (('--from', f'log=sqlite:{source}/log.db', '--to', new), '--from does not'),
+            (('--from', source, '--to', source, ), 'the same'),
+            (('--from', source, '--from', new, '--to', new), 'two folders'),
+            (('--from', source, '--to', new, '--verify', '--final'), 'at a time'),
+            (('--from', source, '--to', f'log=dir:{new}'), 'no log is called')):
+        p = run('migrate', *args, ok=(2,))
+        assert why in p.stderr and len(p.stderr.strip().splitlines()) == 1, (args, p.stderr)
+    (tmp_path / 'used').mkdir()
+    s = Server(tmp_path / 'used')
+    assert 'in use by process' in run('migrate', *words(source, tmp_path / 'used'), ok=(3,)).stderr
+    assert s.stop() == 0
+
+
+SERVERS = {'log': 'SIGNLOOP_TEST_KAFKA', 'crops': 'SIGNLOOP_TEST_HBASE', 'reviews': 'SIGNLOOP_TEST_MONGODB',
+           'artifacts': 'SIGNLOOP_TEST_WEBHDFS'}
+
+
+def server_urls():
+    """All four real servers, each with a place of its own there."""
+    name = 'm' + uuid.uuid4().hex[:12]
+    absent = [v for v in SERVERS.values() if not os.environ.get(v)]
+    if absent and os.environ.get('SIGNLOOP_TEST_SERVERS') != 'required':
+        pytest.skip(f'{", ".join(absent)}: no server (make servers)')
+    log, crops, reviews, artifacts = (os.environ[v] for v in SERVERS.values())
+
+    def below(url):
+        head, _, query = url.partition('?')
+        return f'{head.rstrip("/")}/{name}' + ('?' + query if query else '')
+
+    return [f'log={log}{"&" if "?" in log else "?"}prefix={name}.', f'crops={below(crops)}', f'reviews={below(reviews)}',
+            f'artifacts={below(artifacts)}']
+
+
+def test_to_the_real_servers_and_back(start_server, source, tmp_path, demo_frames):
+    away = server_urls()
+    got = migrate(source, away)
+    assert got['ok'] and got['final'] and got['fsck']['ok']
+    back = migrate(away, tmp_path / 'back', '--final')
+    assert back['ok'] and digests(back) == digests(got)
+    assert vote_lines(tmp_path / 'back') == vote_lines(source)
+    check_goes_on(start_server, 'process', demo_frames[30:], *(f'--store-{word}' for word in away))
+    back = migrate(away, tmp_path / 'back', '--final')
+    assert back['ok'] and back['fsck']['ok'] and back['stores']['log']['copied'] > 0
