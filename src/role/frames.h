@@ -67,6 +67,7 @@ struct sl_frames {
 	int64_t deadline_ms, max_pixels;
 	double audit; /* share of sure signs that people are asked about all the same */
 	size_t max_bytes;
+	bool names; /* log.compat_topics: messages name their classes */
 	struct sl_queue *queue;
 	struct sl_pool *store;
 	unsigned threads, running;

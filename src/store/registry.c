@@ -4,6 +4,7 @@
 #include "store/dir/dir.h"
 #include "store/mem/mem.h"
 #include "store/sqlite/sqlite.h"
+#include "store/stores.h"
 #include "store/wrap/wrap.h"
 #include <stdio.h>
 
@@ -90,6 +91,19 @@ static enum sl_status find(const struct sl_url *u, enum kind k, const struct bac
 		err, SL_USAGE, "store URL '%s': no %s is called '%s'; use %s", u->text, kind_name[k], u->scheme, forms);
 }
 
+void sl_stores_each_form(void (*fn)(void *arg, const struct sl_store_form *f), void *arg)
+{
+	for (int k = 0; k < KINDS; k++)
+		for (const struct backend *b = backends; b < backends + N_BACKENDS; b++) {
+			const struct sl_url_spec *const options[KINDS] = {b->log ? b->log->options : NULL,
+				b->crops ? b->crops->options : NULL, b->reviews ? b->reviews->options : NULL,
+				b->artifacts ? b->artifacts->options : NULL};
+			if (b->serves[k])
+				fn(arg, &(struct sl_store_form){
+						kind_name[k], b->form, is_built(b, (enum kind)k), options[k]});
+		}
+}
+
 /* The four differ in types alone. The hooks are made before the backend opens, so that a wrong
  * option costs nothing; the innermost prefix wraps first. */
 #define REGISTRY(kind, contract) \
@@ -108,8 +122,10 @@ static enum sl_status find(const struct sl_url *u, enum kind k, const struct bac
 			s = sl_hook_new(u.wrap[n], &u, &hook[n], err); \
 		if (s == SL_OK) { \
 			impl.ops = b->contract; \
-			s = impl.ops->open(&u, cfg, &impl.self, err); \
+			s = sl_url_check_spec(&u, impl.ops->options, err); \
 		} \
+		if (s == SL_OK) \
+			s = impl.ops->open(&u, cfg, &impl.self, err); \
 		if (s == SL_OK && (s = sl_url_check_used(&u, err)) != SL_OK) \
 			impl.ops->close(impl.self); \
 		while (n--) { \

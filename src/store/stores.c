@@ -15,6 +15,14 @@ static char *url_of(
 	return sl_url_of_path(scheme, path);
 }
 
+static enum sl_status feed_original(const struct sl_config *cfg, struct sl_log *log, struct sl_err *err)
+{
+	const char *url = sl_config_str(cfg, "log.compat_url"), *listen = sl_config_str(cfg, "http.listen");
+	SL_AUTOFREE char *own =
+		sl_asprintf("http://%s%s/v1/models/{digest}/bundle", *listen == ':' ? "127.0.0.1" : "", listen);
+	return sl_config_bool(cfg, "log.compat_topics") ? sl_log_compat(log, *url ? url : own, err) : SL_OK;
+}
+
 enum sl_status sl_stores_open(
 	const struct sl_config *cfg, const char *data_dir, struct sl_stores *ret, struct sl_err *err)
 {
@@ -24,6 +32,8 @@ enum sl_status sl_stores_open(
 	SL_AUTOFREE char *artifacts = url_of(cfg, "store.artifacts", "dir", data_dir, "artifacts");
 	struct sl_stores st = {0};
 	enum sl_status s = sl_log_open(log, cfg, &st.log, err);
+	if (s == SL_OK)
+		s = feed_original(cfg, st.log, err);
 	if (s == SL_OK)
 		s = sl_crops_open(crops, cfg, &st.crops, err);
 	if (s == SL_OK)

@@ -8,6 +8,7 @@
 #include "store/crops.h"
 #include "store/log.h"
 #include "store/reviews.h"
+#include "store/url.h"
 
 struct sl_stores {
 	struct sl_log *log;
@@ -21,3 +22,12 @@ struct sl_stores {
 enum sl_status sl_stores_open(
 	const struct sl_config *cfg, const char *data_dir, struct sl_stores *ret, struct sl_err *err);
 void sl_stores_close(struct sl_stores *s);
+
+/* Every kind of URL that is known, by kind of store. */
+struct sl_store_form {
+	const char *kind; /* "log", "crop store", ... */
+	const char *form; /* "sqlite:PATH" */
+	bool is_built; /* false: not in this build */
+	const struct sl_url_spec *options; /* NULL: none */
+};
+void sl_stores_each_form(void (*fn)(void *arg, const struct sl_store_form *f), void *arg);

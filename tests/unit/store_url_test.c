@@ -82,7 +82,7 @@ TEST(store_registry, every_scheme_is_known_and_says_what_to_do)
 	REFUSED(sl_log_open, sl_log, "hbase://h", SL_USAGE, "no log is called 'hbase'");
 	REFUSED(sl_artifacts_open, sl_artifacts, "sqlite:x", SL_USAGE, "mem:, dir:PATH or webhdfs://HOST:PORT/PATH");
 	REFUSED(sl_crops_open, sl_crops, "sqlite:", SL_USAGE, "path is missing");
-	REFUSED(sl_log_open, sl_log, "mem:?partition=3", SL_USAGE, "no option 'partition'");
+	REFUSED(sl_log_open, sl_log, "mem:?partition=3", SL_USAGE, "no option 'partition'; they have partitions");
 	REFUSED(sl_log_open, sl_log, "mem:?partitions=0", SL_USAGE, "from 1 to");
 	REFUSED(sl_log_open, sl_log, "trance+mem:", SL_USAGE, "trace+ or fault+");
 	REFUSED(sl_log_open, sl_log, "fault+mem:?when=now", SL_USAGE, "before or after");
@@ -197,5 +197,84 @@ TEST(stores, empty_settings_mean_the_data_folder)
 	CHECK_OK(sl_config_set(cfg, "store.artifacts", "webhdfs://h:1/x", "test", &err));
 	CHECK_STATUS(
 		sl_stores_open(cfg, dir, &s, &err), SL_UNSUPPORTED); /* and nothing stays open: the leak check says */
+	sl_config_free(cfg);
+}
+
+/* What the table says of an option of the embedded stores is what their readers do. */
+static void check_form(void *arg, const struct sl_store_form *f)
+{
+	int *n = arg;
+	struct sl_config *cfg = sl_settings_new();
+	for (const struct sl_url_spec *o = f->options; o && o->name; o++) {
+		long long min = 0, max = 0;
+		struct sl_log *l = NULL;
+		struct sl_err err;
+		CHECK(*o->range && *o->text);
+		if (strcmp(f->kind, "log") || strncmp(f->form, "kafka", 5) == 0)
+			continue;
+		CHECK_EQ(sscanf(o->range, "%lld to %lld", &min, &max), 2);
+		const char *const value[] = {o->value, "lowest", "highest", "above"};
+		for (int i = 0; i < 4; i++) {
+			SL_AUTOFREE char *number = sl_asprintf("%lld", i == 1 ? min : max + (i == 3));
+			SL_AUTOFREE char *url = sl_asprintf("%.*s:%s/%d.db?%s=%s", (int)strcspn(f->form, ":"), f->form,
+				sl_test_dir(), i, o->name, i ? number : value[i]);
+			CHECK_STATUS(sl_log_open(url, cfg, &l, &err), i == 3 ? SL_USAGE : SL_OK);
+			if (i < 3)
+				sl_log_close(l);
+		}
+		++*n;
+	}
+	sl_config_free(cfg);
+}
+
+TEST(stores, options_are_what_their_table_says)
+{
+	int n = 0;
+	sl_stores_each_form(check_form, &n);
+	CHECK_EQ(n, 2);
+}
+
+/* Every topic of the original from each append, in the same call; nothing when the setting is off. */
+TEST(stores, the_originals_topics_are_fed_on_request)
+{
+	static const char label[] =
+		"{\"v\":1,\"key\":\"ff1f-185067db1d6835805441fec0-773x483x21x21\",\"source\":\"model\","
+		"\"class\":{\"index\":5,\"name_ko\":\"양보\"}}";
+	struct sl_config *cfg = sl_settings_new();
+	struct sl_err err;
+	struct sl_stores s;
+	CHECK_OK(sl_config_set(cfg, "log.compat_url", "ftp://h/{digest}", "test", &err));
+	for (int on = 0; on < 2; on++) {
+		SL_AUTOFREE char *dir = sl_asprintf("%s/%d", sl_test_dir(), on);
+		CHECK_OK(sl_config_set(cfg, "log.compat_topics", on ? "true" : "false", "test", &err));
+		if (on)
+			CHECK_STATUS(sl_stores_open(cfg, dir, &s, &err), SL_USAGE);
+		CHECK_OK(sl_config_set(cfg, "log.compat_url", on ? "" : "ftp://h/{digest}", "test", &err));
+		CHECK_OK(sl_stores_open(cfg, dir, &s, &err));
+		const struct sl_entry e[] = {{"labels", "k", sl_slice_str(label)}, {"labels", "k", sl_slice_str("{")},
+			{"other", "o", sl_slice_str(label)},
+			{"models", "live",
+				sl_slice_str("{\"alias\":\"live\",\"digest\":\"d1\",\"path\":\"bundles/d1.bundle\"}")}};
+		CHECK_OK(sl_log_append_many(s.log, e, 4, sl_deadline_ms(10000), &err));
+		static const struct {
+			const char *topic, *body;
+			int n[2];
+		} want[] = {{"labels", label, {2, 2}}, {"other", label, {1, 1}},
+			{"good_acc_label",
+				"{\"image_rowkey\":\"ff1f-185067db1d6835805441fec0-773x483x21x21\",\"label\":\"양보\"}",
+				{0, 1}},
+			{"parameter", "{\"url\":\"http://127.0.0.1:8000/v1/models/d1/bundle\"}", {0, 1}},
+			{"bad_acc_label", NULL, {0, 0}}};
+		for (size_t i = 0; i < SL_COUNT(want); i++) {
+			SL_AUTO(sl_batch_done) struct sl_batch b = {0};
+			CHECK_OK(sl_log_read(s.log, want[i].topic, 0, -1, 10, &b, &err));
+			CHECK_EQ(b.n, want[i].n[on]);
+			if (b.n)
+				CHECK_STR((const char *)b.message[0].body.ptr, want[i].body);
+		}
+		sl_stores_close(&s);
+	}
+	CHECK_EQ(sl_metric_value(sl_counter("signloop_compat_total", "result=\"sent\"", "")), 2);
+	CHECK_EQ(sl_metric_value(sl_counter("signloop_compat_total", "result=\"bad\"", "")), 1);
 	sl_config_free(cfg);
 }
