@@ -66,7 +66,10 @@ static void list_form(void *arg, const struct sl_store_form *f)
 	}
 	p->kind = f->kind;
 	SL_AUTOFREE char *form = sl_asprintf("  %s", f->form);
-	sl_opt_row(p->ret, form, f->is_built ? "" : "not in this build", OPTION_INDENT, p->width);
+	if (f->is_built)
+		sl_buf_printf(p->ret, "%s\n", form);
+	else
+		sl_opt_row(p->ret, form, "not in this build", OPTION_INDENT, p->width);
 	for (const struct sl_url_spec *o = f->options; o && o->name; o++) {
 		SL_AUTOFREE char *head = sl_asprintf("    %s", o->name);
 		SL_AUTOFREE char *text =

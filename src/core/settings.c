@@ -35,8 +35,7 @@ const struct sl_config_row sl_settings[] = {
 	{"log.compat_topics", BOOL, "false", 0, 0,
 		"also write the original's topics: good_acc_label, bad_acc_label, parameter"},
 	{"log.compat_url", STR, "", 0, 0,
-		"URL of a bundle in topic parameter, with {digest} or {path}; empty: "
-		"http://HTTP.LISTEN/v1/models/{digest}/bundle"},
+		"URL of a bundle in topic parameter, with {digest} or {path}; empty: its route at http.listen"},
 	{"store.artifacts", STR, "", 0, 0,
 		"URL of the artifact store, such as dir:PATH; empty: artifacts/ in the data folder"},
 	{"store.crops", STR, "", 0, 0,
