@@ -25,6 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 EXAMPLES = ROOT / 'examples'
 ROLES = 'frames,intake,labeling,curate,learning,rollout'
 TIMEOUT_S = 120
+PATIENT = ('--frames.deadline_ms', 60000, '--http.deadline_ms', 60000)  # a busy machine is no failure here
 
 
 def load(name, path):
@@ -63,6 +64,7 @@ class Loop:
                      'reviews': self.mongodb, 'artifacts': f'webhdfs://{self.hdfs}'}
         stores = [word for store, url in self.urls.items() for word in (f'--{store}', url)]
         self.server = e2e.Server(data, *stores, '--compat-topics', '--reviews-cap', 3, '--frames-audit', 0.2,
+                                 *PATIENT,
                                  '--log.compat_url', f'http://{hdfs.netloc}/webhdfs/v1/{name}/{{path}}?op=OPEN',
                                  command=('serve', ROLES))
 
@@ -79,7 +81,7 @@ class Loop:
         e2e.wait_until(lambda: self.server.get('/v1/status').json()['reviews']['unsent'] == 0, TIMEOUT_S, 'the outbox')
         self.server.wait_drained()
         self.version = self.server.post('/v1/datasets', {}, code=201).json()
-        self.labels = {l['key']: l for l in self.server.get('/v1/labels', params={'n': 1000}).json()['labels']}
+        self.labels = {l['key']: l for l in self.server.get('/v1/labels', params={'n': 500}).json()['labels']}
 
     def kcat(self, topic, *flags):
         """The messages of a topic as kcat sees them."""
@@ -237,7 +239,7 @@ def test_versions_are_read_from_hdfs(loop, tmp_path):
 
 
 def test_versions_are_read_from_a_folder(tmp_path, demo_frames):
-    server = e2e.Server(tmp_path / 'data')
+    server = e2e.Server(tmp_path / 'data', *PATIENT)
     try:
         for f in demo_frames[:5]:
             server.frame(f)
