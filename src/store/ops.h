@@ -13,9 +13,7 @@
 #include "store/reviews.h"
 #include "store/url.h"
 
-/* options: of its URL; NULL where it has none. */
 #define SL_OPEN_FN \
-	const struct sl_url_spec *options; \
 	enum sl_status (*open)(struct sl_url * url, const struct sl_config *cfg, void **ret, struct sl_err *err)
 
 struct sl_log_ops {

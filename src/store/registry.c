@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "store/dir/dir.h"
 #include "store/mem/mem.h"
+#include "store/spec.h"
 #include "store/sqlite/sqlite.h"
 #include "store/stores.h"
 #include "store/wrap/wrap.h"
@@ -95,12 +96,9 @@ void sl_stores_each_form(void (*fn)(void *arg, const struct sl_store_form *f), v
 {
 	for (int k = 0; k < KINDS; k++)
 		for (const struct backend *b = backends; b < backends + N_BACKENDS; b++) {
-			const struct sl_url_spec *const options[KINDS] = {b->log ? b->log->options : NULL,
-				b->crops ? b->crops->options : NULL, b->reviews ? b->reviews->options : NULL,
-				b->artifacts ? b->artifacts->options : NULL};
 			if (b->serves[k])
-				fn(arg, &(struct sl_store_form){
-						kind_name[k], b->form, is_built(b, (enum kind)k), options[k]});
+				fn(arg, &(struct sl_store_form){kind_name[k], b->form, is_built(b, (enum kind)k),
+						sl_spec_of(kind_name[k], b->scheme)});
 		}
 }
 
@@ -122,7 +120,7 @@ void sl_stores_each_form(void (*fn)(void *arg, const struct sl_store_form *f), v
 			s = sl_hook_new(u.wrap[n], &u, &hook[n], err); \
 		if (s == SL_OK) { \
 			impl.ops = b->contract; \
-			s = sl_url_check_spec(&u, impl.ops->options, err); \
+			s = sl_spec_check(sl_spec_of(kind_name[kind], b->scheme), &u, err); \
 		} \
 		if (s == SL_OK) \
 			s = impl.ops->open(&u, cfg, &impl.self, err); \

@@ -8,7 +8,7 @@
 #include "store/crops.h"
 #include "store/log.h"
 #include "store/reviews.h"
-#include "store/url.h"
+#include "store/spec.h"
 
 struct sl_stores {
 	struct sl_log *log;

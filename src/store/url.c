@@ -124,20 +124,6 @@ enum sl_status sl_url_int(
 	return SL_OK;
 }
 
-enum sl_status sl_url_check_spec(const struct sl_url *u, const struct sl_url_spec *spec, struct sl_err *err)
-{
-	for (int i = 0; spec && i < u->noption; i++) {
-		SL_AUTO(sl_buf_done) struct sl_buf names = {0};
-		const struct sl_url_spec *at = spec;
-		for (; at->name && strcmp(at->name, u->option[i].name); at++)
-			sl_buf_printf(&names, "%s%s", at == spec ? "" : ", ", at->name);
-		if (!at->name && !u->option[i].used)
-			return sl_fail(err, SL_USAGE, "store URL '%s': %s stores have no option '%s'; they have %s",
-				u->text, u->scheme, u->option[i].name, names.len ? (char *)names.ptr : "none");
-	}
-	return SL_OK;
-}
-
 enum sl_status sl_url_check_used(const struct sl_url *u, struct sl_err *err)
 {
 	for (int i = 0; i < u->noption; i++)

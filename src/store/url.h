@@ -23,15 +23,6 @@ struct sl_url {
 	char *own; /* what the others point into */
 };
 
-/* What an option of a backend's URL is: one row an option, a row without a name ends the table. Where a
- * backend has a table, an option that is not in it is refused before anything is opened. */
-struct sl_url_spec {
-	const char *name;
-	const char *range; /* "1 to 1024", "yes or no", "text" */
-	const char *value; /* default; "" when none */
-	const char *text; /* what, unit, why one would change it */
-};
-
 enum sl_status sl_url_parse(const char *text, struct sl_url *ret, struct sl_err *err);
 void sl_url_done(struct sl_url *u);
 
@@ -40,8 +31,6 @@ const char *sl_url_option(struct sl_url *u, const char *name);
 /* USAGE when it is no whole number in min..max; ret keeps its value when the option is absent. */
 enum sl_status sl_url_int(
 	struct sl_url *u, const char *name, int64_t min, int64_t max, int64_t *ret, struct sl_err *err);
-/* USAGE for an option that is neither marked as known nor in the table, naming those that are. */
-enum sl_status sl_url_check_spec(const struct sl_url *u, const struct sl_url_spec *spec, struct sl_err *err);
 /* After every reader: USAGE for an option that nobody asked for. */
 enum sl_status sl_url_check_used(const struct sl_url *u, struct sl_err *err);
 /* PATH with '%' and '?' escaped, after "scheme:"; free(). */

@@ -82,7 +82,7 @@ TEST(store_registry, every_scheme_is_known_and_says_what_to_do)
 	REFUSED(sl_log_open, sl_log, "hbase://h", SL_USAGE, "no log is called 'hbase'");
 	REFUSED(sl_artifacts_open, sl_artifacts, "sqlite:x", SL_USAGE, "mem:, dir:PATH or webhdfs://HOST:PORT/PATH");
 	REFUSED(sl_crops_open, sl_crops, "sqlite:", SL_USAGE, "path is missing");
-	REFUSED(sl_log_open, sl_log, "mem:?partition=3", SL_USAGE, "no option 'partition'; they have partitions");
+	REFUSED(sl_log_open, sl_log, "mem:?partition=3", SL_USAGE, "did you mean 'partitions'");
 	REFUSED(sl_log_open, sl_log, "mem:?partitions=0", SL_USAGE, "from 1 to");
 	REFUSED(sl_log_open, sl_log, "trance+mem:", SL_USAGE, "trace+ or fault+");
 	REFUSED(sl_log_open, sl_log, "fault+mem:?when=now", SL_USAGE, "before or after");
@@ -200,30 +200,51 @@ TEST(stores, empty_settings_mean_the_data_folder)
 	sl_config_free(cfg);
 }
 
-/* What the table says of an option of the embedded stores is what their readers do. */
+/* The store of that kind, opened and closed. */
+static enum sl_status try_open(const char *kind, const char *url, const struct sl_config *cfg, struct sl_err *err)
+{
+	struct sl_stores st = {0};
+	enum sl_status s = SL_BUSY;
+	if (!strcmp(kind, "log"))
+		s = sl_log_open(url, cfg, &st.log, err);
+	else if (!strcmp(kind, "crop store"))
+		s = sl_crops_open(url, cfg, &st.crops, err);
+	else if (!strcmp(kind, "review store"))
+		s = sl_reviews_open(url, cfg, &st.reviews, err);
+	else if (!strcmp(kind, "artifact store"))
+		s = sl_artifacts_open(url, cfg, &st.artifacts, err);
+	sl_stores_close(&st);
+	return s;
+}
+
+/* A number beyond the range of the table is refused by what reads it, before any server is asked; the ends of the range of
+ * an embedded store are taken. */
+static void check_option(const struct sl_store_form *f, const struct sl_url_spec *o, const struct sl_config *cfg)
+{
+	long long end[2];
+	struct sl_err err;
+	bool embedded = !strstr(f->form, "//");
+	CHECK(*o->range && *o->text);
+	if (!f->is_built || sscanf(o->range, "%lld to %lld", &end[0], &end[1]) != 2)
+		return;
+	for (int i = 0; i < 4; i++) {
+		bool beyond = i > 1;
+		SL_AUTOFREE char *where = sl_asprintf(embedded ? "%s/%d.db" : "//127.0.0.1:1/x", sl_test_dir(), i);
+		SL_AUTOFREE char *url = sl_asprintf("%.*s:%s?%s=%lld", (int)strcspn(f->form, ":"), f->form, where,
+			o->name, end[i % 2] + (beyond ? i % 2 * 2 - 1 : 0));
+		if (!beyond && !embedded)
+			continue;
+		CHECK_STATUS(try_open(f->kind, url, cfg, &err), beyond ? SL_USAGE : SL_OK);
+		if (beyond && !strstr(err.text, "whole number"))
+			sl_test_fail(__FILE__, __LINE__, "%s: %s", url, err.text);
+	}
+}
+
 static void check_form(void *arg, const struct sl_store_form *f)
 {
-	int *n = arg;
 	struct sl_config *cfg = sl_settings_new();
-	for (const struct sl_url_spec *o = f->options; o && o->name; o++) {
-		long long min = 0, max = 0;
-		struct sl_log *l = NULL;
-		struct sl_err err;
-		CHECK(*o->range && *o->text);
-		if (strcmp(f->kind, "log") || strncmp(f->form, "kafka", 5) == 0)
-			continue;
-		CHECK_EQ(sscanf(o->range, "%lld to %lld", &min, &max), 2);
-		const char *const value[] = {o->value, "lowest", "highest", "above"};
-		for (int i = 0; i < 4; i++) {
-			SL_AUTOFREE char *number = sl_asprintf("%lld", i == 1 ? min : max + (i == 3));
-			SL_AUTOFREE char *url = sl_asprintf("%.*s:%s/%d.db?%s=%s", (int)strcspn(f->form, ":"), f->form,
-				sl_test_dir(), i, o->name, i ? number : value[i]);
-			CHECK_STATUS(sl_log_open(url, cfg, &l, &err), i == 3 ? SL_USAGE : SL_OK);
-			if (i < 3)
-				sl_log_close(l);
-		}
-		++*n;
-	}
+	for (const struct sl_url_spec *o = f->options; o && o->name; o++, ++*(int *)arg)
+		check_option(f, o, cfg);
 	sl_config_free(cfg);
 }
 
@@ -231,7 +252,7 @@ TEST(stores, options_are_what_their_table_says)
 {
 	int n = 0;
 	sl_stores_each_form(check_form, &n);
-	CHECK_EQ(n, 2);
+	CHECK(n > 2);
 }
 
 /* Every topic of the original from each append, in the same call; nothing when the setting is off. */

@@ -351,13 +351,7 @@ static void close_log(void *self)
 	free(l);
 }
 
-static const struct sl_url_spec options[] = {
-	{"partitions", "1 to 64", "1", "of a topic that is made; topics that are there keep theirs"},
-	{0},
-};
-
 const struct sl_log_ops sl_mem_log = {
-	.options = options,
 	.open = open_log,
 	.close = close_log,
 	.append = append,

@@ -279,13 +279,7 @@ static enum sl_status open_log(struct sl_url *url, const struct sl_config *cfg, 
 	return s;
 }
 
-static const struct sl_url_spec options[] = {
-	{"partitions", "1 to 64", "1", "of a topic that is made; topics that are there keep theirs"},
-	{0},
-};
-
 const struct sl_log_ops sl_sqlite_log = {
-	.options = options,
 	.open = open_log,
 	.close = close_log,
 	.append = append,
