@@ -126,7 +126,7 @@ def test_what_is_no_log_is_said(tmp_path):
 @pytest.mark.parametrize('topic', sorted(SCHEMAS))
 def test_examples_of_the_formats_page_are_valid(topic):
     text = (ROOT / 'docs' / 'formats.md').read_text()
-    section = re.search(rf'^### `{topic}`.*?(?=^##)', text, re.M | re.S).group(0)
+    section = re.search(rf'^### `(?:TOPIC\.)?{topic}`.*?(?=^##)', text, re.M | re.S).group(0)
     shown = [json.loads(b) for b in re.findall(r'^```json\n(.*?)^```$', section, re.M | re.S)]
     assert shown
     for body in shown:
@@ -141,3 +141,12 @@ def test_there_is_a_schema_for_every_topic_and_it_is_one():
     for s in SCHEMAS.values():
         jsonschema.Draft202012Validator.check_schema(s)
     assert len({s['title'] for s in SCHEMAS.values()}) == len(SCHEMAS)
+
+
+def test_options_in_the_stores_page_are_those_of_the_program():
+    known = set(re.findall(r'^    (\w+) ', run('help', 'stores').stdout, re.M))
+    text = (ROOT / 'docs' / 'stores.md').read_text()
+    urls = re.findall(r"(?:kafka|hbase|mongodb|webhdfs)://[^'`\s]+\?([^'`\s]+)", text)
+    assert len(urls) > 4
+    named = {o.split('=')[0] for u in urls for o in u.split('&')} | set(re.findall(r'`(\w+)=[^`]*`', text))
+    assert not named - known - {'name'}, named - known

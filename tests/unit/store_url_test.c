@@ -229,7 +229,11 @@ static void check_option(const struct sl_store_form *f, const struct sl_url_spec
 		return;
 	for (int i = 0; i < 4; i++) {
 		bool beyond = i > 1;
-		SL_AUTOFREE char *where = sl_asprintf(embedded ? "%s/%d.db" : "//127.0.0.1:1/x", sl_test_dir(), i);
+		SL_AUTOFREE char *where = sl_asprintf(embedded ? "%s/%d.db" : "//127.0.0.1:1%s",
+			embedded                   ? sl_test_dir()
+			: strstr(f->form, "/PATH") ? "/x"
+						   : "",
+			i);
 		SL_AUTOFREE char *url = sl_asprintf("%.*s:%s?%s=%lld", (int)strcspn(f->form, ":"), f->form, where,
 			o->name, end[i % 2] + (beyond ? i % 2 * 2 - 1 : 0));
 		if (!beyond && !embedded)
