@@ -17,7 +17,7 @@ export SIGNLOOP_SERVERS := $(abspath $(BUILD))/servers
 BUILD_PACKAGES := gcc libc6-dev meson ninja-build pkg-config python3 libmicrohttpd-dev libdnnl-dev libsqlite3-dev \
   libjansson-dev libjpeg62-turbo-dev libspng-dev libcurl4-openssl-dev libprotobuf-c-dev protobuf-c-compiler \
   protobuf-compiler libonnx-dev nettle-dev libarchive-dev librdkafka-dev libmongoc-dev
-TEST_PACKAGES := python3-venv chromium chromium-driver fonts-noto-cjk git libasan8 libubsan1 libtsan2
+TEST_PACKAGES := python3-venv chromium chromium-driver fonts-noto-cjk git libasan8 libubsan1 libtsan2 kcat jq curl
 SERVER_PACKAGES := openjdk-17-jre-headless maven python3-venv
 FMT_PACKAGES := clang-format
 
