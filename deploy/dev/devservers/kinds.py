@@ -216,6 +216,7 @@ class Hdfs(JavaServer):
             'dfs.permissions.enabled': 'false',
             'dfs.namenode.safemode.extension': 0,
             'dfs.client.block.write.replace-datanode-on-failure.enable': 'false',
+            'dfs.client.block.write.locateFollowingBlock.initial.delay.ms': 50,
             'dfs.namenode.handler.count': 6,
             'dfs.datanode.handler.count': 4,
             # A lost daemon is noticed, and one that is back is used, in seconds.
@@ -271,9 +272,12 @@ class HBaseServer(JavaServer):
                '--add-exports', 'java.base/jdk.internal.misc=ALL-UNNAMED',
                '--add-exports', 'java.security.jgss/sun.security.krb5=ALL-UNNAMED')
 
+    more = {}
+
     def conf(self):
         s, conf = self.state, self.dir('conf')
         xml_file(conf / 'hbase-site.xml', self.configured({
+            **self.more,
             'hbase.rootdir': f'hdfs://{s.address("namenode")}/hbase',
             'hbase.cluster.distributed': 'false',
             'hbase.tmp.dir': self.dir('tmp'),
@@ -322,6 +326,9 @@ class Rest(HBaseServer):
     needs = ('hbase',)
     ports = ('rest',)
     heap_mb = 192
+    # It gives up before those who ask it do: else its threads hang for minutes when HBase was away.
+    more = {'hbase.client.operation.timeout': 4000, 'hbase.client.meta.operation.timeout': 4000, 'hbase.rpc.timeout': 2000,
+            'hbase.client.retries.number': 5}
 
     def prepare(self, say):
         return self.java(say, ['-XX:MaxDirectMemorySize=128m', 'org.apache.hadoop.hbase.rest.RESTServer', 'start'], self.conf())
