@@ -15,12 +15,16 @@ static char *url_of(
 	return sl_url_of_path(scheme, path);
 }
 
-static enum sl_status feed_original(const struct sl_config *cfg, struct sl_log *log, struct sl_err *err)
+/* The log that roles and commands write to, which feeds the original's consumers where the settings say so. Left open in
+ * *ret when those are wrong. */
+static enum sl_status open_log(const char *url, const struct sl_config *cfg, struct sl_log **ret, struct sl_err *err)
 {
-	const char *url = sl_config_str(cfg, "log.compat_url"), *listen = sl_config_str(cfg, "http.listen");
+	const char *bundle = sl_config_str(cfg, "log.compat_url"), *listen = sl_config_str(cfg, "http.listen");
 	SL_AUTOFREE char *own =
 		sl_asprintf("http://%s%s/v1/models/{digest}/bundle", *listen == ':' ? "127.0.0.1" : "", listen);
-	return sl_config_bool(cfg, "log.compat_topics") ? sl_log_compat(log, *url ? url : own, err) : SL_OK;
+	enum sl_status s = sl_log_open(url, cfg, ret, err);
+	return s == SL_OK && sl_config_bool(cfg, "log.compat_topics") ? sl_log_compat(*ret, *bundle ? bundle : own, err)
+								      : s;
 }
 
 enum sl_status sl_stores_open(
@@ -31,9 +35,7 @@ enum sl_status sl_stores_open(
 	SL_AUTOFREE char *reviews = url_of(cfg, "store.reviews", "sqlite", data_dir, "reviews.db");
 	SL_AUTOFREE char *artifacts = url_of(cfg, "store.artifacts", "dir", data_dir, "artifacts");
 	struct sl_stores st = {0};
-	enum sl_status s = sl_log_open(log, cfg, &st.log, err);
-	if (s == SL_OK)
-		s = feed_original(cfg, st.log, err);
+	enum sl_status s = open_log(log, cfg, &st.log, err);
 	if (s == SL_OK)
 		s = sl_crops_open(crops, cfg, &st.crops, err);
 	if (s == SL_OK)
