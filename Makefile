@@ -9,15 +9,20 @@ NINJA    := ninja -C $(BUILD)
 VENV     := $(BUILD)/venv
 PYTHON   := $(VENV)/bin/python
 CI_FLAGS := $(if $(CI),-Dwerror=true,)
+FEATURES := -Dauto_features=enabled
+SERVERS  := deploy/dev/servers
+export SIGNLOOP_SERVERS := $(abspath $(BUILD))/servers
 
-# What the build needs, what the tests need beside it, what the formatter needs.
+# What the build needs, what the tests need beside it, what the real servers need, what the formatter needs.
 BUILD_PACKAGES := gcc libc6-dev meson ninja-build pkg-config python3 libmicrohttpd-dev libdnnl-dev libsqlite3-dev \
   libjansson-dev libjpeg62-turbo-dev libspng-dev libcurl4-openssl-dev libprotobuf-c-dev protobuf-c-compiler \
-  protobuf-compiler libonnx-dev nettle-dev libarchive-dev
+  protobuf-compiler libonnx-dev nettle-dev libarchive-dev librdkafka-dev libmongoc-dev
 TEST_PACKAGES := python3-venv chromium chromium-driver fonts-noto-cjk git libasan8 libubsan1 libtsan2
+SERVER_PACKAGES := openjdk-17-jre-headless maven python3-venv
 FMT_PACKAGES := clang-format
 
-.PHONY: all run test check bench fmt clean help test-sanitize test-e2e venv models soak
+.PHONY: all run test check bench fmt clean help test-sanitize test-servers test-e2e test-all venv models soak
+.PHONY: servers servers-down servers-status server-packages
 all: $(BUILD)/signloop
 
 help: ## this list
@@ -36,7 +41,7 @@ endef
 
 $(MESON): meson.build
 	$(call need,$(BUILD_PACKAGES))
-	@[ -f $@ ] || meson setup $(CI_FLAGS) $(BUILD)
+	@[ -f $@ ] || meson setup $(CI_FLAGS) $(FEATURES) $(BUILD)
 
 .PHONY: $(BUILD)/signloop
 $(BUILD)/signloop: $(MESON)
@@ -52,19 +57,40 @@ $(VENV)/done: tests/requirements.txt | $(MESON)
 	@python3 -m venv $(VENV) && $(VENV)/bin/pip install -q --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
 
-check: $(MESON) ## the quick part: lint, unit and contract tests
+servers: server-packages ## starts real Kafka, HDFS, HBase and a MongoDB-protocol server on 127.0.0.1
+	@$(SERVERS) up
+
+servers-down: ## ends them; their data stays in $(BUILD)/servers
+	@$(SERVERS) down
+
+servers-status: ## what of them runs, where
+	@$(SERVERS) status || true
+
+server-packages:
+	$(call need,$(SERVER_PACKAGES))
+
+check: $(MESON) ## the quick part: lint, unit and contract tests, those of the real servers where they run
 	@$(NINJA)
 	@python3 tools/lint.py
-	@meson test -C $(BUILD) --no-rebuild --print-errorlogs --suite unit --suite contract
+	@eval "$$($(SERVERS) env)"; meson test -C $(BUILD) --no-rebuild --print-errorlogs --suite unit --suite contract
 
-test: check test-sanitize test-e2e ## everything: also golden, sanitizers, end to end, browser
+test: $(MESON) venv server-packages ## everything: also real servers, golden, sanitizers, end to end, browser
+	@$(NINJA)
+	@$(SERVERS) run -- $(MAKE) --no-print-directory test-all
+
+# With the real servers' environment; nothing is skipped for want of one.
+test-all: check test-sanitize test-servers test-e2e
 
 # gcc warns of what cannot happen when it instruments, so warnings are errors in the plain build only.
 test-sanitize: $(MESON) ## unit and contract tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(call need,$(TEST_PACKAGES))
-	@[ -f $(BUILD)-asan/build.ninja ] || meson setup -Db_sanitize=address,undefined -Db_lundef=false $(BUILD)-asan >/dev/null
+	@[ -f $(BUILD)-asan/build.ninja ] || meson setup -Db_sanitize=address,undefined -Db_lundef=false $(FEATURES) $(BUILD)-asan >/dev/null
 	@ninja -C $(BUILD)-asan
-	@meson test -C $(BUILD)-asan --no-rebuild --print-errorlogs --suite unit --suite contract
+	@eval "$$($(SERVERS) env)"; meson test -C $(BUILD)-asan --no-rebuild --print-errorlogs --suite unit --suite contract
+
+test-servers: $(MESON) venv server-packages ## real servers of the tests' own: killed, frozen, slow, cut
+	@$(NINJA)
+	@SIGNLOOP_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/servers $(PYTEST_FLAGS)
 
 test-e2e: $(MESON) venv ## golden files, the whole circle by HTTP, kills, command line, browser
 	@$(NINJA)
@@ -82,4 +108,5 @@ models: $(BUILD)/signloop ## trains the shipped models anew (needs the data sets
 	@sh tools/train_models.sh $(BUILD)
 
 clean:
+	@[ ! -f $(SIGNLOOP_SERVERS)/state.json ] || $(SERVERS) down
 	rm -rf $(BUILD) $(BUILD)-asan

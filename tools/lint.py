@@ -39,7 +39,7 @@ FOREIGN = {
     'jpeglib.h': ('src/vision/jpeg.c',),
     'spng.h': ('src/vision/png.c',),
     'archive.h': ('src/dataset/',),
-    'protobuf-c/protobuf-c.h': ('src/nn/onnx/',),
+    'protobuf-c/protobuf-c.h': ('src/nn/onnx/', 'src/store/hbase/'),
     'nettle/sha2.h': ('src/base/digest.c',),
     'nettle/base64.h': ('src/base/digest.c',),
     'jansson.h': ('src/base/json.h',),

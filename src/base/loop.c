@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/loop.h"
+#include "base/buf.h"
 #include "base/mem.h"
 
 void sl_loop_init(struct sl_loop *l)
@@ -52,12 +53,13 @@ void sl_loop_wake(struct sl_loop *l)
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* A little more or less by the clock's last digits, so that processes that failed together do not come back together. */
-void sl_loop_pause(struct sl_loop *l)
+/* The clock's last digits are random enough to part those that failed together. */
+void sl_loop_pause(struct sl_loop *l, const char *why)
 {
 	l->pause_ms = l->pause_ms ? SL_MIN(2 * l->pause_ms, SL_LOOP_PAUSE_MAX_MS) : SL_LOOP_PAUSE_MS;
 	int64_t now = sl_mono_us(), until = now + l->pause_ms * 500 + now % (l->pause_ms * 500);
 	pthread_mutex_lock(&l->lock);
+	SL_COPY_CUT(l->why, why);
 	while (!l->draining && sl_cond_wait_until(&l->cond, &l->lock, until))
 		;
 	pthread_mutex_unlock(&l->lock);
@@ -65,7 +67,22 @@ void sl_loop_pause(struct sl_loop *l)
 
 void sl_loop_is_well(struct sl_loop *l)
 {
+	if (!l->pause_ms)
+		return;
 	l->pause_ms = 0;
+	pthread_mutex_lock(&l->lock);
+	l->why[0] = 0;
+	pthread_mutex_unlock(&l->lock);
+}
+
+bool sl_loop_is_fine(struct sl_loop *l, char why[SL_LOOP_WHY])
+{
+	pthread_mutex_lock(&l->lock);
+	bool fine = !l->why[0];
+	if (!fine)
+		memcpy(why, l->why, sizeof(l->why));
+	pthread_mutex_unlock(&l->lock);
+	return fine;
 }
 
 enum sl_status sl_loop_drain(struct sl_loop *l, int64_t deadline_us)

@@ -13,7 +13,7 @@ static const struct sl_usage usage = {
 	.more = "Checks that every label and every consumed review message has its crop and its effect, that decided reviews have "
 		"their label, that segments tile the log, and that the alias log is whole. --recompute also decides every review again "
 		"from the vote log. --all does that too and reads and hashes every byte: crops, segments, shards, bundles. What is only "
-		"on its way is counted as waiting. It may run beside a serving process.\n"
+		"on its way is counted as waiting: messages, labels in the outbox, frames kept in the data folder's spool/; so are dead letters. It may run beside a serving process.\n"
 		"--repair does what can be done again without harm (publish a decided review's label, open a review again, remove a "
 		"forgotten crop) and prints each. Exit 1 when something is broken.",
 	.examples = "signloop fsck --data data\n"
@@ -81,6 +81,7 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 		s = sl_cmd_stores(cfg, data, false, &st, err);
 	if (s != SL_OK)
 		return s;
+	o.data_dir = sl_config_str(cfg, "data");
 	o.bytes = all;
 	o.recompute |= all;
 	s = sl_fsck_run(&st, &o, &r, err);

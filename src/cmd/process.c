@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/waiting.h"
 #include "role/pages.h"
 #include "role/status.h"
 #include "vision/bundle.h"
@@ -11,6 +12,12 @@
 #include <unistd.h>
 
 enum { ROLES = 16, SPARE_FILES = 256 };
+enum { END_MS = 1000 }; /* after drain_ms, for threads to end that had not */
+
+struct ending {
+	int64_t at_us;
+	enum sl_status s;
+};
 
 struct running {
 	const struct sl_process *p;
@@ -30,42 +37,97 @@ static void raise_file_limit(const struct sl_config *cfg)
 	}
 }
 
-static bool all_ready(void *arg, char why[160])
+/* What keeps a role from its work comes first. */
+static json_t *what_is_missing(void *arg, bool *ret_ready)
 {
 	struct running *r = arg;
+	json_t *list = json_array();
+	size_t hard = 0;
 	for (int i = 0; i < r->started; i++) {
 		const struct sl_role *role = r->p->roles[i];
 		char reason[128] = "";
-		if (role->is_ready && !role->is_ready(r->state[i], reason)) {
-			snprintf(why, 160, "%s: %s", role->name, reason);
-			return false;
-		}
+		bool ready = !role->is_ready || role->is_ready(r->state[i], reason);
+		if (ready && !*reason)
+			continue;
+		SL_AUTOFREE char *text = sl_asprintf("%s: %s", role->name, reason);
+		sl_text_mend(text); /* a long reason was cut */
+		json_array_insert_new(list, ready ? json_array_size(list) : hard, json_string(text));
+		hard += !ready;
 	}
-	return true;
+	*ret_ready = !hard;
+	return list;
 }
 
-static enum sl_status start_all(struct running *r, struct sl_err *err)
+struct attempt {
+	struct running *r;
+	enum sl_store store;
+};
+
+static enum sl_status open_store(void *arg, struct sl_err *err)
 {
-	enum sl_status s = sl_server_start(r->ctx.cfg, &r->ctx.server, err);
-	for (int i = 0; s == SL_OK && r->p->roles[i]; i++) {
-		s = r->p->roles[i]->start(&r->ctx, &r->state[i], err);
-		if (s == SL_OK)
-			r->started++;
-		else
-			sl_prefix(err, s, "role %s", r->p->roles[i]->name);
-	}
+	const struct attempt *a = arg;
+	return sl_store_open(a->store, a->r->ctx.cfg, a->r->ctx.data_dir, &a->r->ctx.stores, err);
+}
+
+static enum sl_status start_role(void *arg, struct sl_err *err)
+{
+	struct running *r = arg;
+	const struct sl_role *role = r->p->roles[r->started];
+	enum sl_status s = role->start(&r->ctx, &r->state[r->started], err);
+	if (s != SL_OK)
+		return sl_prefix(err, s, "role %s", role->name);
+	r->started++;
+	return s;
+}
+
+static enum sl_status start_all(struct running *r, struct sl_waiting *w, struct sl_err *err)
+{
+	enum sl_status s = SL_OK;
+	for (int i = 0; i < SL_STORES && s == SL_OK; i++)
+		s = sl_waiting_try(
+			w, sl_store_title((enum sl_store)i), open_store, &(struct attempt){r, (enum sl_store)i}, err);
 	if (s != SL_OK)
 		return s;
+	r->ctx.hub = sl_hub_new(r->ctx.cfg);
+	s = sl_server_start(r->ctx.cfg, &r->ctx.server, err);
+	while (s == SL_OK && r->p->roles[r->started]) {
+		SL_AUTOFREE char *what = sl_asprintf("what role %s starts with", r->p->roles[r->started]->name);
+		s = sl_waiting_try(w, what, start_role, r, err);
+	}
+	return s;
+}
+
+static enum sl_status open_all(struct running *r, struct sl_err *err)
+{
 	sl_hub_routes(r->ctx.hub, r->ctx.server);
 	sl_pages_add(r->ctx.server);
-	r->status = sl_status_page_start(&r->ctx, all_ready, r);
+	r->status = sl_status_page_start(&r->ctx, what_is_missing, r);
 	return sl_server_open(r->ctx.server, err);
 }
 
-/* Reverse of start_all; works on what was started. */
-static void stop_all(struct running *r)
+/* A store that hangs may hold a thread for longer than anybody wants to wait: everything that
+ * matters is durable, as after kill -9, so the process ends all the same. */
+static void *end_anyway(void *arg)
+{
+	const struct ending *e = arg;
+	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	pthread_cond_t never;
+	sl_cond_init(&never);
+	pthread_mutex_lock(&lock);
+	while (sl_cond_wait_until(&never, &lock, e->at_us))
+		;
+	sl_log(SL_WARN, "process", "ends with a store call under way; what it was about comes again");
+	_exit(sl_status_exit(e->s));
+}
+
+/* Reverse of start_all and open_all; works on what was started. */
+static void stop_all(struct running *r, enum sl_status s)
 {
 	int64_t deadline = sl_deadline_ms(sl_config_int(r->ctx.cfg, "drain_ms"));
+	static struct ending end; /* read until the process is gone */
+	end = (struct ending){deadline + END_MS * 1000, s};
+	if (s == SL_OK)
+		pthread_detach(sl_thread_start("end", end_anyway, &end));
 	sl_status_page_stop(r->status);
 	if (r->ctx.hub)
 		sl_hub_close(r->ctx.hub);
@@ -136,14 +198,20 @@ enum sl_status sl_process_run(const struct sl_process *p, struct sl_err *err)
 		s = sl_fs_mkdirs(r.ctx.data_dir, err);
 	if (s == SL_OK)
 		s = sl_fs_lock(r.ctx.data_dir, p->who, &r.lock, err);
-	if (s == SL_OK)
-		s = sl_stores_open(p->cfg, r.ctx.data_dir, &r.ctx.stores, err);
 	if (s == SL_OK) {
-		r.ctx.hub = sl_hub_new(p->cfg);
-		s = start_all(&r, err);
+		struct sl_waiting *w = sl_waiting_new(p->cfg, &ends);
+		s = start_all(&r, w, err);
+		sl_waiting_free(w);
+		if (s == SL_CANCELLED) { /* a signal while nothing ran yet */
+			sl_log(SL_INFO, "process", "stopped before it served", SL_S("why", err->text));
+			stop_all(&r, SL_OK);
+			return SL_OK;
+		}
 	}
 	if (s == SL_OK)
+		s = open_all(&r, err);
+	if (s == SL_OK)
 		serve_until_signal(&r, &ends);
-	stop_all(&r);
+	stop_all(&r, s);
 	return s;
 }

@@ -39,6 +39,8 @@ const struct sl_config_row sl_settings[] = {
 	{"store.log", STR, "", 0, 0, "URL of the log, such as sqlite:PATH; empty: log.db in the data folder"},
 	{"store.reviews", STR, "", 0, 0,
 		"URL of the review store, such as sqlite:PATH; empty: reviews.db in the data folder"},
+	{"store.wait_ms", INT, "60000", 0, 86400000,
+		"ms that a starting process waits for stores that are away; 0: it ends at once"},
 
 	/* frames */
 	{"frames.audit", NUM, "0", 0, 1,
@@ -52,7 +54,12 @@ const struct sl_config_row sl_settings[] = {
 	{"frames.store_queue", INT, "256", 1, 100000,
 		"answered frames that may wait for their crops to be stored; more get 503"},
 	{"frames.store_threads", INT, "8", 1, 256, "threads that wait on stores for frames; they share disk writes"},
+	{"frames.spool_bytes", INT, "1073741824", 65536, 1099511627776,
+		"bytes of frames kept in the data folder under frames.when_away = keep; more get 503"},
 	{"frames.threads", INT, "0", 0, 256, "inference threads; 0: one a core"},
+	{"frames.when_away", STR, "refuse", 0, 0,
+		"refuse: while crop store or log are away frames get 503; keep: they get 202, are kept in the data folder and "
+		"inferred and stored later (never because a queue is full: that is 503)"},
 
 	/* reviews and votes */
 	{"reviews.cap", INT, "10", 1, 100,

@@ -78,7 +78,7 @@ static struct MHD_Response *error_response(int code, const char *name, const cha
 {
 	char *text = sl_http_error_text(name, message);
 	struct MHD_Response *m = make_response("application/json", strlen(text), text, MHD_RESPMEM_MUST_FREE);
-	if (code == 503)
+	if (code == 503 || code == 504)
 		MHD_add_response_header(m, MHD_HTTP_HEADER_RETRY_AFTER, "1");
 	return m;
 }
@@ -154,6 +154,7 @@ static int http_code(enum sl_status s)
 		{SL_BUSY, 503},
 		{SL_CLOSED, 503},
 		{SL_AWAY, 503},
+		{SL_IO, 503}, /* a full disk: somebody makes room */
 		{SL_TIMEOUT, 504},
 	};
 	for (size_t i = 0; i < SL_COUNT(table); i++)

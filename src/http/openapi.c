@@ -77,9 +77,9 @@ static const struct {
 	{"413", "larger than is taken here"},
 	{"415", "another type of body is wanted"},
 	{"422", "the right type, but it cannot be read"},
-	{"503", "no capacity, or ending: try again after Retry-After"},
+	{"503", "no capacity, a store is away or full, or ending: try again after Retry-After"},
 	{"504", "the deadline passed"},
-	{"default", "500: the server's own mistake, a full disk, or damaged bytes"},
+	{"default", "500: the server's own mistake, or damaged bytes"},
 };
 
 static bool has_error(const struct sl_route *r, const char *code)
@@ -112,6 +112,9 @@ static json_t *responses(const struct sl_route *r)
 		json_object_set_new(ok, "content", content(r, r->response));
 	snprintf(code, sizeof(code), "%d", r->ok ? r->ok : 200);
 	json_object_set_new(all, code, ok);
+	if (r->accepted)
+		json_object_set_new(all, "202",
+			json_pack("{s:s,s:o}", "description", "Taken; done later", "content", content(r, r->accepted)));
 	for (size_t i = 0; i < SL_COUNT(errors); i++)
 		if (has_error(r, errors[i].code)) {
 			SL_AUTOFREE char *ref = sl_asprintf("#/components/responses/%s", errors[i].code);

@@ -34,6 +34,7 @@ struct sl_route {
 	const char *params; /* "name:type:text" lines: query parameters, "name!" is required; NULL: none */
 	const char *request; /* JSON Schema of the body, or media types, the last with its schema; NULL */
 	const char *response; /* the same of the answer; NULL */
+	const char *accepted; /* the same of a 202 that may come instead; NULL */
 	int ok; /* the answer's status; 0: 200 */
 	const char *errors; /* beside those that the rest of the row tells, such as "409 422"; NULL */
 };
@@ -72,7 +73,8 @@ void sl_answer_json(struct sl_request *r, int code, json_t *body /* taken */);
 void sl_answer_copy(struct sl_request *r, int code, const char *type, struct sl_slice body);
 void sl_answer_static(struct sl_request *r, int code, const char *type, struct sl_slice body); /* lives for ever */
 void sl_answer_error(struct sl_request *r, int code, const char *name, const char *message);
-void sl_answer_fail(struct sl_request *r, const struct sl_err *err); /* status to HTTP code by one table */
+void sl_answer_fail(struct sl_request *r,
+	const struct sl_err *err); /* status to HTTP code by one table; 503 and 504 with Retry-After */
 void sl_answer_header(struct sl_request *r, const char *name, const char *value); /* before the answer */
 
 /* Server-sent events: after sl_answer_stream() the request stays open; push from any

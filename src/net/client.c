@@ -179,7 +179,7 @@ static void freep_slist(struct curl_slist **l)
 	curl_slist_free_all(*l);
 }
 
-/* "http://user:secret@host/x" without "user:secret@". */
+/* "http://user:secret@host/x?token=secret" without "user:secret@" and what begins at '?'. */
 static const char *public_url(const char *url, char *buf, size_t n)
 {
 	const char *host = strstr(url, "://"), *at;
@@ -190,9 +190,7 @@ static const char *public_url(const char *url, char *buf, size_t n)
 	at = host + strcspn(host, "/?#");
 	while (at > host && at[-1] != '@')
 		at--;
-	if (at == host)
-		return url;
-	snprintf(buf, n, "%.*s%s", (int)(host - url), url, at);
+	snprintf(buf, n, "%.*s%.*s", (int)(host - url), url, (int)strcspn(at, "?"), at);
 	return buf;
 }
 
@@ -300,6 +298,11 @@ static enum sl_status status_of(CURLcode code, const struct transfer *t)
 	case CURLE_URL_MALFORMAT:
 	case CURLE_UNSUPPORTED_PROTOCOL:
 		return SL_INVALID;
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_CERTPROBLEM:
+		return SL_USAGE;
+	case CURLE_PEER_FAILED_VERIFICATION:
+		return SL_REFUSED;
 	case CURLE_OPERATION_TIMEDOUT:
 		return SL_TIMEOUT;
 	case CURLE_ABORTED_BY_CALLBACK:
@@ -374,10 +377,9 @@ static bool worth_again(enum sl_status s, int http)
 	return s == SL_AWAY || (s == SL_OK && (http == 429 || http == 502 || http == 503 || http == 504));
 }
 
-/* Sleeps in short pieces so that a cancel is heard; false when cancelled. */
-static bool wait_ms(int64_t ms, const atomic_bool *cancel)
+bool sl_client_wait(int64_t ms, const atomic_bool *cancel)
 {
-	const int64_t piece = 20;
+	const int64_t piece = 20; /* so that a cancel is heard */
 
 	for (; ms > 0; ms -= piece) {
 		if (cancel && atomic_load(cancel))
@@ -400,7 +402,7 @@ enum sl_status sl_client_retry(
 		if (again && call->deadline_us && call->deadline_us != SL_FOREVER &&
 			sl_mono_us() + wait * 1000 >= call->deadline_us)
 			again = false;
-		if (again && wait_ms(wait, call->cancel))
+		if (again && sl_client_wait(wait, call->cancel))
 			continue;
 		if (s != SL_OK && err)
 			*err = last;

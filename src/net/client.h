@@ -10,9 +10,10 @@
  *
  * OK: the server answered, whatever its status code. INVALID: the URL or a header is no such
  * thing. AWAY: no connection, or it broke. TIMEOUT: the deadline passed. TOO_LARGE: the body
- * is over body_max. CANCELLED: *cancel became true. After AWAY, TIMEOUT and CANCELLED it is
+ * is over body_max. CANCELLED: *cancel became true. USAGE: a file of `how` cannot be used. REFUSED:
+ * the server is not who `ca` says. After AWAY, TIMEOUT and CANCELLED it is
  * unknown whether the server did what was asked. Every text names method and URL (without
- * user and password).
+ * user, password and query, which may hold a token).
  */
 #pragma once
 #include "base/buf.h"
@@ -72,6 +73,9 @@ enum sl_status sl_client_retry(
 	struct sl_client *c, const struct sl_call *call, struct sl_retry how, struct sl_reply *ret, struct sl_err *err);
 /* The wait before try number `n` (1: the first repetition), ms. Pure but for rng. */
 int64_t sl_retry_wait(struct sl_retry how, int n, int64_t retry_after_ms, struct sl_rng *rng);
+
+/* Sleeps; false when *cancel became true meanwhile (NULL: cannot). */
+bool sl_client_wait(int64_t ms, const atomic_bool *cancel);
 
 /* Appends s with everything but letters, digits and "-._~" as %XX. */
 enum sl_status sl_url_escape(const char *s, struct sl_buf *ret);

@@ -16,6 +16,7 @@ struct curate {
 	struct sl_context ctx;
 	struct sl_curator *curator;
 	struct sl_loop loop;
+	bool counted; /* what was stored before this process */
 	struct sl_curator_counts shown;
 	struct sl_metric *all_rows, *rows, *segments, *missing, *skipped, *turns;
 };
@@ -46,18 +47,21 @@ static void count_stored(struct curate *c)
 {
 	SL_AUTO(sl_segments_done) struct sl_segments all = {0};
 	int64_t rows = 0;
-	if (sl_segments_list(c->ctx.stores.artifacts, &all, NULL) == SL_OK)
-		for (int i = 0; i < all.n; i++)
-			rows += all.segment[i].rows;
+	if (sl_segments_list(c->ctx.stores.artifacts, &all, NULL) != SL_OK)
+		return; /* away: later */
+	for (int i = 0; i < all.n; i++)
+		rows += all.segment[i].rows;
 	sl_metric_set(c->all_rows, (double)rows);
+	c->counted = true;
 }
 
 static void work(void *arg)
 {
 	struct curate *c = arg;
 	struct sl_err err = {0};
-	count_stored(c);
 	while (sl_loop_goes_on(&c->loop)) {
+		if (!c->counted)
+			count_stored(c);
 		int64_t from = sl_mono_us();
 		enum sl_status s = sl_curator_turn(c->curator, sl_deadline_ms(TURN_MS), &err);
 		sl_metric_time(c->turns, sl_mono_us() - from);
@@ -66,7 +70,7 @@ static void work(void *arg)
 			sl_loop_is_well(&c->loop);
 		} else if (s != SL_CLOSED) {
 			sl_log(SL_WARN, "curate", "tries again", SL_S("error", err.text));
-			sl_loop_pause(&c->loop);
+			sl_loop_pause(&c->loop, err.text);
 		}
 	}
 	if (sl_curator_flush(c->curator, &err) != SL_OK)
@@ -95,6 +99,13 @@ static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_
 	return SL_OK;
 }
 
+static bool is_ready(void *state, char why[128])
+{
+	struct curate *c = state;
+	return sl_health_is_well(SL_NEEDS_LOG | SL_NEEDS_CROPS | SL_NEEDS_ARTIFACTS, why) &&
+	       sl_loop_is_fine(&c->loop, why);
+}
+
 static enum sl_status drain(void *state, int64_t deadline_us)
 {
 	struct curate *c = state;
@@ -114,6 +125,7 @@ const struct sl_role sl_role_curate = {
 	.name = "curate",
 	.text = "stores final labels with their crops as dataset segments",
 	.start = start,
+	.is_ready = is_ready,
 	.drain = drain,
 	.stop = stop,
 };

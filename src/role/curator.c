@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "role/curator.h"
 #include "base/mem.h"
+#include "base/metric.h"
 #include "base/thread.h"
 #include "core/manifest.h"
 #include "dataset/segments.h"
+#include "role/dead.h"
 #include <stdio.h>
 
 enum { LOOK_AGAIN_MS = 20, LOOK_AGAIN_MAX_MS = 1000, TAR_BYTES = 1 << 29 };
@@ -17,6 +19,7 @@ struct waiting { /* one message that is not stored yet */
 struct lane { /* one partition */
 	int partition;
 	int64_t last; /* position that has had its effect */
+	bool lost; /* polled messages were not taken: the consumer has to be put behind what was */
 	struct waiting *wait;
 	int n, room;
 };
@@ -27,8 +30,10 @@ struct sl_curator {
 	struct sl_consumer *consumer;
 	struct lane *lane;
 	int lanes;
+	bool uncommitted; /* the log does not know yet what was stored */
 	int64_t since_us; /* when the oldest message that waits came; 0: none waits */
 	struct sl_curator_counts counts;
+	struct sl_metric *lag;
 	pthread_mutex_t lock; /* of stopped */
 	pthread_cond_t cond;
 	bool stopped;
@@ -86,52 +91,60 @@ struct sl_curator_counts sl_curator_counts(const struct sl_curator *c)
 
 /* ---- partitions ---- */
 
+/* The consumer goes on behind what is stored or waits here. */
 static enum sl_status go_behind(struct sl_curator *c, struct lane *l, struct sl_err *err)
 {
 	int drop = 0;
+	l->lost = true;
 	enum sl_status s = sl_segments_last(c->st.artifacts, l->partition, &l->last, err);
 	if (s != SL_OK)
 		return s;
 	while (drop < l->n && l->wait[drop].label.position <= l->last)
 		drop++;
 	drop_first(l, drop);
-	/* Not this member's: its messages will not come either. What waits here was polled
-	 * already: going on behind it. */
+	/* CONFLICT: not this member's, its messages will not come either. */
 	int64_t at = l->n ? l->wait[l->n - 1].label.position : l->last;
 	s = sl_consumer_seek(c->consumer, l->partition, at, err);
-	return s == SL_CONFLICT ? SL_OK : s;
+	l->lost = s != SL_OK && s != SL_CONFLICT;
+	return l->lost ? s : SL_OK;
 }
 
-static enum sl_status lane_of(struct sl_curator *c, int partition, struct lane **ret, struct sl_err *err)
+/* After this every lane's next message is the one behind what it has. */
+static enum sl_status find_lost(struct sl_curator *c, struct sl_err *err)
+{
+	enum sl_status s = SL_OK;
+	for (int i = 0; i < c->lanes && s == SL_OK; i++)
+		if (c->lane[i].lost)
+			s = go_behind(c, &c->lane[i], err);
+	return s;
+}
+
+/* A new lane is lost: what its first batch has comes again from where the entries say. */
+static struct lane *lane_of(struct sl_curator *c, int partition)
 {
 	for (int i = 0; i < c->lanes; i++)
-		if (c->lane[i].partition == partition) {
-			*ret = &c->lane[i];
-			return SL_OK;
-		}
-	struct lane l = {.partition = partition};
-	enum sl_status s = go_behind(c, &l, err);
-	if (s != SL_OK)
-		return s;
+		if (c->lane[i].partition == partition)
+			return &c->lane[i];
 	c->lane = sl_realloc(c->lane, (size_t)c->lanes + 1, sizeof(*c->lane));
-	c->lane[c->lanes] = l;
-	*ret = &c->lane[c->lanes++];
-	return SL_OK;
+	c->lane[c->lanes] = (struct lane){.partition = partition, .last = -1, .lost = true};
+	return &c->lane[c->lanes++];
 }
 
 enum sl_status sl_curator_new(
 	const struct sl_config *cfg, const struct sl_stores *st, struct sl_curator **ret, struct sl_err *err)
 {
 	struct sl_curator *c = SL_NEW(struct sl_curator);
-	struct lane *l;
 	c->cfg = cfg;
 	c->st = *st;
+	c->lag = sl_histogram("signloop_label_lag_seconds", NULL, "From a label's message to its row in a segment");
 	pthread_mutex_init(&c->lock, NULL);
 	sl_cond_init(&c->cond);
 	enum sl_status s = sl_consumer_open(st->log, SL_GROUP_CURATE, SL_TOPIC_LABELS, &c->consumer, err);
 	int partitions = s == SL_OK ? sl_log_partitions(st->log, SL_TOPIC_LABELS) : 0;
-	for (int p = 0; p < partitions && s == SL_OK; p++)
-		s = lane_of(c, p, &l, err);
+	for (int p = 0; p < partitions; p++)
+		lane_of(c, p);
+	if (s == SL_OK)
+		s = find_lost(c, err);
 	if (s == SL_OK) /* a process that was killed may have stored what it did not commit: the lag would stay */
 		s = sl_consumer_commit(c->consumer, err);
 	if (s != SL_OK && s != SL_CONFLICT) { /* CONFLICT: the partition went to another in between */
@@ -144,14 +157,11 @@ enum sl_status sl_curator_new(
 
 /* ---- taking messages ---- */
 
-static enum sl_status take(struct sl_curator *c, const struct sl_message *m, struct sl_err *err)
+static enum sl_status take(struct sl_curator *c, struct lane *l, const struct sl_message *m, struct sl_err *err)
 {
-	struct lane *l;
 	struct waiting w = {.body = NULL};
 	struct sl_err why = {0};
-	enum sl_status s = lane_of(c, m->partition, &l, err);
-	if (s != SL_OK)
-		return s;
+	enum sl_status s;
 	if (m->position <= (l->n ? l->wait[l->n - 1].label.position : l->last))
 		return SL_OK;
 	s = sl_json_parse(m->body, "label", &w.body, &why);
@@ -161,6 +171,9 @@ static enum sl_status take(struct sl_curator *c, const struct sl_message *m, str
 		json_decref(w.body);
 		w.body = NULL;
 		SL_COPY_CUT(w.why, why.text);
+		s = sl_dead_letter(c->st.log, m, why.text, err);
+		if (s != SL_OK)
+			return s;
 	}
 	w.label.partition = m->partition;
 	w.label.position = m->position;
@@ -183,19 +196,20 @@ static int waiting(const struct sl_curator *c)
 	return n;
 }
 
-/* A message of a batch that could not be taken has to come again. */
+/* Of a lane that is lost nothing more is taken: a message behind a gap would close over it. */
 static enum sl_status take_all(struct sl_curator *c, const struct sl_batch *b, struct sl_err *err)
 {
-	enum sl_status s = SL_OK;
-	for (int i = 0; i < b->n && s == SL_OK; i++)
-		s = take(c, &b->message[i], err);
-	if (s == SL_OK)
-		return s;
-	for (int i = 0; i < b->n; i++)
-		for (int k = 0; k < c->lanes; k++)
-			if (c->lane[k].partition == b->message[i].partition)
-				go_behind(c, &c->lane[k], NULL);
-	return s;
+	enum sl_status ret = SL_OK;
+	for (int i = 0; i < b->n; i++) {
+		struct lane *l = lane_of(c, b->message[i].partition);
+		if (l->lost || ret != SL_OK) {
+			l->lost = true;
+			continue;
+		}
+		ret = take(c, l, &b->message[i], err);
+		l->lost = ret != SL_OK;
+	}
+	return ret == SL_OK ? find_lost(c, err) : ret;
 }
 
 /* ---- storing ---- */
@@ -300,6 +314,8 @@ static enum sl_status store_lane(struct sl_curator *c, struct lane *l, struct sl
 	}
 	if (s != SL_OK)
 		return s;
+	for (int i = 0; i < l->n; i++)
+		sl_metric_time(c->lag, 1000 * SL_MAX(sl_now_ms() - l->wait[i].label.appended_ms, 0));
 	l->last = g.last;
 	drop_first(l, l->n);
 	c->counts.segments++;
@@ -311,16 +327,21 @@ static enum sl_status store_lane(struct sl_curator *c, struct lane *l, struct sl
 
 enum sl_status sl_curator_flush(struct sl_curator *c, struct sl_err *err)
 {
-	if (!waiting(c))
+	if (!waiting(c) && !c->uncommitted)
 		return SL_OK;
+	c->uncommitted = true;
 	for (int i = 0; i < c->lanes; i++)
 		while (c->lane[i].n) { /* twice when another curator stored the first part */
 			enum sl_status s = store_lane(c, &c->lane[i], err);
 			if (s != SL_OK)
 				return s;
 		}
+	enum sl_status s = find_lost(c, err); /* the commit is of what the consumer stands behind */
+	if (s != SL_OK)
+		return s;
 	c->since_us = 0;
-	enum sl_status s = sl_consumer_commit(c->consumer, err);
+	s = sl_consumer_commit(c->consumer, err);
+	c->uncommitted = s != SL_OK && s != SL_CONFLICT;
 	return s == SL_CONFLICT ? SL_OK : s; /* the entries say where to go on, whoever does */
 }
 
@@ -329,14 +350,14 @@ enum sl_status sl_curator_turn(struct sl_curator *c, int64_t deadline_us, struct
 	SL_AUTO(sl_batch_done) struct sl_batch b = {0};
 	int batch = (int)sl_config_int(c->cfg, "curate.batch"), room = batch - waiting(c);
 	int64_t due = c->since_us ? c->since_us + sl_config_int(c->cfg, "curate.linger_ms") * 1000 : SL_FOREVER;
-	enum sl_status s = SL_OK;
-	if (room > 0 && !sl_is_past(due))
+	enum sl_status s = find_lost(c, err);
+	if (s == SL_OK && room > 0 && !sl_is_past(due))
 		s = sl_consumer_poll(c->consumer, room, SL_MIN(due, deadline_us), &b, err);
 	if (s == SL_OK)
 		s = take_all(c, &b, err);
 	if (s == SL_OK && c->since_us)
 		due = c->since_us + sl_config_int(c->cfg, "curate.linger_ms") * 1000;
-	if (s == SL_OK && (waiting(c) >= batch || sl_is_past(due)))
+	if (s == SL_OK && (waiting(c) >= batch || sl_is_past(due) || (c->uncommitted && !waiting(c))))
 		s = sl_curator_flush(c, err);
 	return s;
 }

@@ -5,7 +5,8 @@
  *
  * The effect carries the position: a segment's entry is created only if absent under the
  * position after the last one stored. What was polled and not stored comes again after a
- * crash; of two curators one stores a range and the other goes on behind it.
+ * crash; of two curators one stores a range and the other goes on behind it. A message that is
+ * no label goes to the dead letters (role/dead.h) before it counts as taken.
  *
  * Owner: the caller. Thread: one (it may block on stores); sl_curator_stop() from any.
  */

@@ -21,6 +21,8 @@ static struct sl_metric *counter_of(struct sl_frames *f, enum sl_status s)
 	case SL_BUSY:
 	case SL_CLOSED:
 		return f->busy;
+	case SL_AWAY:
+		return f->away;
 	case SL_TIMEOUT:
 		return f->late;
 	case SL_INVALID:
@@ -67,8 +69,11 @@ static void refuse(struct sl_frames *f, struct sl_request *r, sl_job_fn run, con
 void sl_frames_accept(struct sl_frames *f, struct sl_request *r, sl_job_fn run, enum sl_reply reply)
 {
 	struct sl_bundle *b = sl_hub_bundle(f->ctx->hub);
+	char why[128];
 
-	if (!b) {
+	/* A frame that may be kept waits for a bundle that cannot come now, too. */
+	if (!b && !(sl_frames_may_keep(f, run, reply) &&
+			  !sl_health_is_well(SL_NEEDS_ARTIFACTS | SL_NEEDS_LOG | SL_NEEDS_CROPS, why))) {
 		refuse(f, r, run, "NO_BUNDLE",
 			"no bundle is loaded yet: publish one with 'signloop model publish', or try again");
 		return;
@@ -90,23 +95,31 @@ void sl_frames_accept(struct sl_frames *f, struct sl_request *r, sl_job_fn run, 
 		refuse(f, r, run, "CLOSED", "this process is ending: try another one");
 }
 
+void sl_frame_tell(struct sl_job *j)
+{
+	struct sl_frames *f = j->f;
+	const char *type = j->image.len && j->image.ptr[0] == 0xff ? "image/jpeg" : "image/png";
+
+	for (int i = 0; i < j->seen.n; i++)
+		sl_metric_add(j->seen.sign[i].accepted ? f->accepted : f->review, 1);
+	if (j->reply == SL_REPLY_LABELING_TEST)
+		return;
+	sl_hub_keep_frame(f->ctx->hub, j->seen.frame, type, j->image); /* the image goes with the answer */
+}
+
 /* The answer was made: who sent it learns of it before anybody else does. */
 static void answer_frame(struct sl_job *j)
 {
 	json_t *(*const answer[])(const struct sl_job *) = {
 		sl_frame_answer_v1, sl_frame_answer_labeling, sl_frame_answer_labeling_test};
 	struct sl_frames *f = j->f;
-	const char *type = j->image.len && j->image.ptr[0] == 0xff ? "image/jpeg" : "image/png";
 
 	for (int i = 0; i < SL_FRAME_STAGES; i++)
 		if (j->us[i] >= 0)
 			sl_metric_time(f->stage[i], j->us[i]);
-	for (int i = 0; i < j->seen.n; i++)
-		sl_metric_add(j->seen.sign[i].accepted ? f->accepted : f->review, 1);
 	sl_metric_add(f->answered, 1);
 	sl_metric_time(f->whole, sl_mono_us() - j->arrived_us);
-	if (j->reply != SL_REPLY_LABELING_TEST)
-		sl_hub_keep_frame(f->ctx->hub, j->seen.frame, type, j->image); /* the image goes with the answer */
+	sl_frame_tell(j);
 	sl_answer_json(j->request, 200, answer[j->reply](j));
 	if (j->reply != SL_REPLY_LABELING_TEST)
 		sl_hub_say(f->ctx->hub, "frame", sl_frame_event(j));
@@ -117,14 +130,19 @@ static void store_frame(void *arg)
 {
 	struct sl_job *j = arg;
 	struct sl_err err;
+	enum sl_status s;
 
 	sl_metric_set(j->f->store_queued, (double)sl_pool_queued(j->f->store));
 	if (is_late(j))
 		return;
-	if (sl_frame_write(j, &err) != SL_OK)
-		sl_job_fail(j, &err);
-	else
+	s = sl_frame_write(j, &err);
+	if (s == SL_OK)
 		answer_frame(j);
+	else if ((s == SL_AWAY || s == SL_TIMEOUT) && sl_frames_may_keep(j->f, j->run, j->reply) &&
+		 !sl_is_past(j->deadline_us))
+		sl_frame_keep(j);
+	else
+		sl_job_fail(j, &err);
 }
 
 /* The first four digits of a key are spread evenly, and the same for the same crop. */
@@ -133,22 +151,33 @@ static bool is_audited(const char *key, double share)
 	return (double)strtoul((char[]){key[0], key[1], key[2], key[3], 0}, NULL, 16) < share * 65536;
 }
 
-void sl_frames_run(struct sl_job *j, struct sl_pipeline *p)
+enum sl_status sl_frame_infer(struct sl_job *j, struct sl_pipeline *p, struct sl_err *err)
 {
 	static const enum sl_frame_stage stage[SL_STAGES] = {
 		SL_FRAME_DECODE, SL_FRAME_DETECT, SL_FRAME_CROP, SL_FRAME_CLASSIFY};
+	enum sl_status s = sl_pipeline_run(p, j->bundle, j->image, j->f->max_pixels, j->deadline_us, &j->seen, err);
+
+	for (int i = 0; s == SL_OK && i < j->seen.n; i++)
+		j->seen.sign[i].accepted &= !is_audited(j->seen.sign[i].key, j->f->audit);
+	for (int i = 0; i < SL_STAGES; i++)
+		j->us[stage[i]] = j->seen.us[i];
+	return s;
+}
+
+void sl_frames_run(struct sl_job *j, struct sl_pipeline *p)
+{
 	int64_t from = sl_mono_us();
 	struct sl_frames *f = j->f;
 	struct sl_err err;
 	enum sl_status s = sl_frame_read(j, &err);
 
 	j->us[SL_FRAME_ACCEPT] = sl_mono_us() - from;
+	if (s == SL_OK && sl_frame_must_wait(j)) {
+		sl_frame_is_away(j);
+		return;
+	}
 	if (s == SL_OK)
-		s = sl_pipeline_run(p, j->bundle, j->image, f->max_pixels, j->deadline_us, &j->seen, &err);
-	for (int i = 0; s == SL_OK && i < j->seen.n; i++)
-		j->seen.sign[i].accepted &= !is_audited(j->seen.sign[i].key, f->audit);
-	for (int i = 0; i < SL_STAGES; i++)
-		j->us[stage[i]] = j->seen.us[i];
+		s = sl_frame_infer(j, p, &err);
 	if (s == SL_OK && j->seen.n && j->reply != SL_REPLY_LABELING_TEST) {
 		s = sl_pool_run(f->store, store_frame, j);
 		if (s == SL_OK)
@@ -222,6 +251,10 @@ static const struct sl_route routes[] = {
 			"from north\nsequence:string:the drive it belongs to; its crops are never torn between training and test",
 		.request = "image/jpeg, image/png, multipart/form-data, application/json " IMAGE_JSON,
 		.errors = "415 422",
+		.accepted =
+			"{\"type\":\"object\",\"required\":[\"frame\",\"status\"],\"description\":\"A store is away and frames.when_away is "
+			"keep: the frame is kept, and its signs are found and stored when the store is back\",\"properties\":{\"frame\":{"
+			"\"type\":\"string\"},\"hash\":{\"type\":\"string\"},\"status\":{\"const\":\"stored\"}}}",
 		.response =
 			"{\"type\":\"object\",\"properties\":{\"frame\":{\"type\":\"string\"},\"hash\":{\"type\":\"string\"},"
 			"\"bundle\":{\"type\":\"string\"},\"width\":{\"type\":\"integer\"},\"height\":{\"type\":\"integer\"},\"signs\":{\"type\":\"array\",\"items\":" SIGN
@@ -254,9 +287,12 @@ static void make_metrics(struct sl_frames *f, unsigned store_threads, size_t sto
 	sl_metric_set(labelled(sl_gauge, "signloop_threads", "pool", "store", "Threads of a pool"), store_threads);
 	f->answered = labelled(sl_counter, "signloop_frames_total", "result", "answered", ended);
 	f->busy = labelled(sl_counter, "signloop_frames_total", "result", "busy", ended);
+	f->away = labelled(sl_counter, "signloop_frames_total", "result", "away", ended);
 	f->late = labelled(sl_counter, "signloop_frames_total", "result", "late", ended);
 	f->bad = labelled(sl_counter, "signloop_frames_total", "result", "bad", ended);
 	f->failed = labelled(sl_counter, "signloop_frames_total", "result", "failed", ended);
+	f->kept = labelled(sl_counter, "signloop_frames_total", "result", "kept", ended);
+	f->caught_up = sl_counter("signloop_spool_stored_total", NULL, "Kept frames that were inferred and stored");
 	f->accepted = labelled(sl_counter, "signloop_signs_total", "status", "accepted", signs);
 	f->review = labelled(sl_counter, "signloop_signs_total", "status", "review", signs);
 }
@@ -270,6 +306,11 @@ static enum sl_status frames_start(struct sl_context *ctx, void **ret_state, str
 	size_t store_queue = (size_t)sl_config_int(cfg, "frames.store_queue");
 
 	f->ctx = ctx;
+	enum sl_status s = sl_frames_spool_start(f, err);
+	if (s != SL_OK) {
+		free(f);
+		return s;
+	}
 	f->deadline_ms = sl_config_int(cfg, "frames.deadline_ms");
 	f->max_pixels = sl_config_int(cfg, "frames.pixels");
 	f->audit = sl_config_num(cfg, "frames.audit");
@@ -283,6 +324,7 @@ static enum sl_status frames_start(struct sl_context *ctx, void **ret_state, str
 	make_metrics(f, store_threads, store_queue);
 	f->store = sl_pool_start("store", store_threads, store_queue);
 	f->thread = sl_calloc(f->threads, sizeof *f->thread);
+	sl_loop_start(&f->spool_loop, "spool", sl_frames_spool_work, f);
 	for (unsigned i = 0; i < f->threads; i++)
 		f->thread[i] = sl_thread_start("infer", infer_main, f);
 	sl_server_add(ctx->server, routes, f);
@@ -300,9 +342,14 @@ static bool frames_is_ready(void *state, char why[128])
 	bool ready = b != NULL;
 
 	sl_bundle_unref(b);
-	if (!ready)
+	if (!ready && sl_health_is_well(SL_NEEDS_ARTIFACTS, why))
 		snprintf(why, 128, "no bundle is loaded yet; 'signloop model publish' brings one");
-	return ready;
+	if (!ready)
+		return f->keep && !sl_health_is_well(SL_NEEDS_ARTIFACTS, why) && !sl_spool_is_full(f->spool);
+	if (!sl_health_is_well(SL_NEEDS_LOG | SL_NEEDS_CROPS, why))
+		return f->keep && !sl_spool_is_full(f->spool);
+	sl_loop_is_fine(&f->spool_loop, why);
+	return true;
 }
 
 static enum sl_status join_inference(struct sl_frames *f, int64_t deadline_us)
@@ -326,7 +373,9 @@ static enum sl_status frames_drain(void *state, int64_t deadline_us)
 	struct sl_frames *f = state;
 	enum sl_status s = join_inference(f, deadline_us);
 
-	return s == SL_OK ? sl_pool_drain(f->store, deadline_us) : s;
+	if (s == SL_OK)
+		s = sl_pool_drain(f->store, deadline_us);
+	return s == SL_OK ? sl_loop_drain(&f->spool_loop, deadline_us) : s;
 }
 
 static void frames_stop(void *state)
@@ -335,6 +384,7 @@ static void frames_stop(void *state)
 
 	join_inference(f, SL_FOREVER);
 	sl_pool_free(f->store);
+	sl_frames_spool_stop(f);
 	sl_queue_free(f->queue);
 	pthread_cond_destroy(&f->ended);
 	pthread_mutex_destroy(&f->lock);

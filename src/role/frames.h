@@ -4,6 +4,7 @@
  *
  *   frames.c        life, accepting, the inference threads
  *   frames_input.c  a request's body and metadata to image bytes
+ *   frames_spool.c  while stores are away: frames kept in the data folder, stored later
  *   frames_store.c  crops and messages, durable before the answer
  *   frames_answer.c signs as JSON: answers, crop metadata, events
  *   frames_crop.c   GET /v1/crops/{key}
@@ -15,9 +16,11 @@
  * once. Who answers frees the job with sl_job_end().
  */
 #pragma once
+#include "base/loop.h"
 #include "base/metric.h"
 #include "core/review.h"
 #include "role/role.h"
+#include "role/spool.h"
 #include "vision/pipeline.h"
 
 enum sl_frame_stage {
@@ -67,6 +70,9 @@ struct sl_frames {
 	int64_t deadline_ms, max_pixels;
 	double audit; /* share of sure signs that people are asked about all the same */
 	size_t max_bytes;
+	bool keep; /* frames.when_away */
+	struct sl_spool *spool;
+	struct sl_loop spool_loop;
 	struct sl_queue *queue;
 	struct sl_pool *store;
 	unsigned threads, running;
@@ -78,12 +84,15 @@ struct sl_frames {
 	char (*recent)[SL_KEY];
 	size_t nrecent;
 	struct sl_metric *stage[SL_FRAME_STAGES], *whole, *queued, *store_queued;
-	struct sl_metric *answered, *busy, *late, *bad, *failed, *accepted, *review;
+	struct sl_metric *answered, *busy, *away, *late, *bad, *failed, *accepted, *review, *kept, *caught_up;
 };
 
 /* http thread: takes the request into the queue, or answers 503. */
 void sl_frames_accept(struct sl_frames *f, struct sl_request *r, sl_job_fn run, enum sl_reply reply);
 void sl_frames_run(struct sl_job *j, struct sl_pipeline *p); /* job of a frame */
+/* The picture of a job to its signs, and which of them people are asked about. */
+enum sl_status sl_frame_infer(struct sl_job *j, struct sl_pipeline *p, struct sl_err *err);
+void sl_frame_tell(struct sl_job *j); /* the frame is stored: metrics, hub */
 void sl_job_end(struct sl_job *j); /* after its answer */
 void sl_job_fail(struct sl_job *j, const struct sl_err *err); /* answers, counts, ends */
 
@@ -101,5 +110,16 @@ json_t *sl_frame_answer_labeling(const struct sl_job *j);
 json_t *sl_frame_answer_labeling_test(const struct sl_job *j);
 json_t *sl_frame_event(const struct sl_job *j);
 json_t *sl_frame_crop_meta(const struct sl_job *j, const struct sl_sign *s);
+
+/* frames_spool.c */
+enum sl_status sl_frames_spool_start(struct sl_frames *f, struct sl_err *err);
+void sl_frames_spool_work(void *frames); /* of spool_loop */
+void sl_frames_spool_stop(struct sl_frames *f);
+/* Any thread. True: this frame is not worth trying now; whoever finds that calls sl_frame_is_away(). */
+bool sl_frame_must_wait(const struct sl_job *j);
+bool sl_frames_may_keep(const struct sl_frames *f, sl_job_fn run, enum sl_reply reply);
+/* infer thread: answers 503, or has the frame kept on a store thread. */
+void sl_frame_is_away(struct sl_job *j);
+void sl_frame_keep(void *job); /* store thread: keeps the frame and answers 202, or 503 when it cannot */
 
 extern const struct sl_route sl_frames_v2_routes[], sl_frames_crop_routes[], sl_frames_legacy_routes[];

@@ -2,8 +2,11 @@
  *
  * Messages: each is what its topic says, has its crop, and had its effect if it was consumed.
  */
+#include "base/fs.h"
 #include "base/mem.h"
+#include "role/dead.h"
 #include "role/fsck_work.h"
+#include "role/spool.h"
 #include <stdio.h>
 
 static void where_of(const struct sl_message *m, char ret[64])
@@ -124,6 +127,30 @@ static enum sl_status reviews_batch(struct sl_fsck_work *w, const struct sl_batc
 	return sl_fsck_crops(w, keys, position, k, SL_TOPIC_REVIEWS, err);
 }
 
+/* The dead letters of a topic; one that was sent twice counts twice. */
+static enum sl_status count_dead(struct sl_fsck_work *w, const char *topic, const char *what, struct sl_err *err)
+{
+	int64_t n = 0;
+	enum sl_status s = sl_log_lag(w->st->log, NULL, topic, &n, err);
+	if (s == SL_OK && n)
+		sl_fsck_wait(w, what, n);
+	return s == SL_NOT_FOUND ? SL_OK : s;
+}
+
+static enum sl_status count_spool(struct sl_fsck_work *w, struct sl_err *err)
+{
+	int64_t waiting = 0, aside = 0;
+	if (!w->o->data_dir)
+		return SL_OK;
+	SL_AUTOFREE char *dir = sl_fs_join(w->o->data_dir, "spool");
+	enum sl_status s = sl_spool_count(dir, &waiting, &aside, err);
+	if (s == SL_OK && waiting)
+		sl_fsck_wait(w, "spooled_frames", waiting);
+	if (s == SL_OK && aside)
+		sl_fsck_wait(w, "frames_set_aside", aside);
+	return s;
+}
+
 enum sl_status sl_fsck_topics(struct sl_fsck_work *w, struct sl_err *err)
 {
 	enum sl_status s = SL_OK;
@@ -142,5 +169,9 @@ enum sl_status sl_fsck_topics(struct sl_fsck_work *w, struct sl_err *err)
 		s = sl_log_lag(w->st->log, SL_GROUP_INTAKE, SL_TOPIC_REVIEWS, &lag, err);
 	if (s == SL_OK)
 		sl_fsck_wait(w, "intake", lag);
-	return s;
+	if (s == SL_OK)
+		s = count_dead(w, SL_TOPIC_LABELS SL_TOPIC_DEAD, "dead_labels", err);
+	if (s == SL_OK)
+		s = count_dead(w, SL_TOPIC_REVIEWS SL_TOPIC_DEAD, "dead_reviews", err);
+	return s == SL_OK ? count_spool(w, err) : s;
 }

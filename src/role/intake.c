@@ -5,26 +5,31 @@
  * that position is the truth, the group's commit only tells the log how far we are. So a
  * message has its effect once, even when either store was put back from a backup.
  *
- * A message that is no review is skipped, logged and counted: it never blocks those behind
- * it. When a store is away the batch is kept and tried again, later and later.
+ * A message that is no review goes to the dead letters (role/dead.h), logged and counted: it
+ * never blocks those behind it. When a store is away the batch is kept and tried again, later and later.
  */
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "core/message.h"
+#include "role/dead.h"
 #include "role/role.h"
 #include <stdio.h>
 
 enum { BATCH = 500, TURN_MS = 250, PARTITIONS = 1024 };
 
+/* Of the consumer in a partition: where it stands is not known; it was put where the review store
+ * says, so what was polled before comes again; it stands there. */
+enum place { UNKNOWN, FROM_NEXT_POLL, HERE };
+
 struct intake {
 	struct sl_context ctx;
 	struct sl_consumer *consumer;
-	bool at_stored[PARTITIONS]; /* the consumer stands where the review store says */
+	uint8_t place[PARTITIONS]; /* enum place */
+	bool uncommitted; /* the log does not know yet what is stored */
 	struct sl_review review[BATCH];
 	struct sl_loop loop;
-	char why[128]; /* under loop.lock: what is away; "" when all is well */
 	struct sl_metric *added, *bad, *failed, *seconds;
 };
 
@@ -37,11 +42,16 @@ static enum sl_status read_review(const struct sl_message *m, struct sl_review *
 	return s == SL_OK ? sl_review_parse(o, m->time_ms, r, err) : s;
 }
 
-static void skip_bad(struct intake *in, const struct sl_message *m, const struct sl_err *err)
+static enum sl_status skip_bad(
+	struct intake *in, const struct sl_message *m, const struct sl_err *why, struct sl_err *err)
 {
+	enum sl_status s = sl_dead_letter(in->ctx.stores.log, m, why->text, err);
+	if (s != SL_OK)
+		return s;
 	sl_metric_add(in->bad, 1);
 	sl_log(SL_WARN, "intake", "message skipped", SL_I("partition", m->partition), SL_I("position", m->position),
-		SL_S("key", m->key), SL_S("error", err->text));
+		SL_S("key", m->key), SL_S("error", why->text));
+	return SL_OK;
 }
 
 /* ---- effects ---- */
@@ -51,21 +61,8 @@ static bool pause_a_while(struct intake *in, const struct sl_err *err)
 {
 	sl_metric_add(in->failed, 1);
 	sl_log(SL_WARN, "intake", "tries again", SL_S("error", err->text));
-	pthread_mutex_lock(&in->loop.lock);
-	SL_COPY_CUT(in->why, err->text);
-	pthread_mutex_unlock(&in->loop.lock);
-	sl_loop_pause(&in->loop);
+	sl_loop_pause(&in->loop, err->text);
 	return sl_loop_goes_on(&in->loop);
-}
-
-static void is_well(struct intake *in)
-{
-	if (!in->loop.pause_ms)
-		return;
-	sl_loop_is_well(&in->loop);
-	pthread_mutex_lock(&in->loop.lock);
-	in->why[0] = 0;
-	pthread_mutex_unlock(&in->loop.lock);
 }
 
 static bool is_poison(enum sl_status s)
@@ -80,19 +77,21 @@ static enum sl_status go_to_stored(struct intake *in, int partition, struct sl_e
 	enum sl_status s = sl_reviews_position(in->ctx.stores.reviews, SL_GROUP_INTAKE, partition, &at, err);
 	if (s == SL_OK)
 		s = sl_consumer_seek(in->consumer, partition, at, err);
-	in->at_stored[partition] = s == SL_OK;
+	if (s == SL_OK)
+		in->place[partition] = FROM_NEXT_POLL;
 	return s;
 }
 
-/* The n reviews and the position of the last message looked at, in one step; a review that the store
- * calls malformed is left out. */
-static enum sl_status add(struct intake *in, int n, const struct sl_message *last, struct sl_err *err)
+/* The n reviews of the messages up to the last and its position, in one step; the only message
+ * (alone), where the store calls its review malformed, is left out. */
+static enum sl_status add(struct intake *in, int n, const struct sl_message *last, bool alone, struct sl_err *err)
 {
 	struct sl_origin from = {SL_GROUP_INTAKE, last->partition, last->position};
 	enum sl_status s = sl_reviews_add(in->ctx.stores.reviews, in->review, n, &from, err);
-	if (s != SL_OK && is_poison(s) && n == 1) {
-		skip_bad(in, last, err);
-		return sl_reviews_add(in->ctx.stores.reviews, in->review, 0, &from, err);
+	if (s != SL_OK && is_poison(s) && alone) {
+		struct sl_err why = *err;
+		s = skip_bad(in, last, &why, err);
+		return s == SL_OK ? sl_reviews_add(in->ctx.stores.reviews, in->review, 0, &from, err) : s;
 	}
 	if (s == SL_OK)
 		sl_metric_add(in->added, n);
@@ -104,12 +103,14 @@ static enum sl_status take_all(struct intake *in, const struct sl_message *m, in
 {
 	struct sl_err bad;
 	int reviews = 0;
-	for (int i = 0; i < n; i++)
+	enum sl_status s = SL_OK;
+	for (int i = 0; i < n && s == SL_OK; i++)
 		if (read_review(&m[i], &in->review[reviews], &bad) == SL_OK)
 			reviews++;
 		else
-			skip_bad(in, &m[i], &bad);
-	enum sl_status s = add(in, reviews, &m[n - 1], err);
+			s = skip_bad(in, &m[i], &bad, err);
+	if (s == SL_OK)
+		s = add(in, reviews, &m[n - 1], n == 1, err);
 	for (int i = 0; i < n && is_poison(s) && n > 1; i++) /* find the one that is not taken */
 		if (take_all(in, &m[i], 1, err) != SL_OK)
 			return err->status;
@@ -126,9 +127,9 @@ static enum sl_status take_batch(struct intake *in, const struct sl_batch *b, st
 		if (p < 0 || p >= PARTITIONS)
 			return sl_fail(err, SL_UNSUPPORTED, "topic " SL_TOPIC_REVIEWS " has more than %d partitions",
 				PARTITIONS);
-		if (in->at_stored[p])
+		if (in->place[p] == HERE)
 			s = take_all(in, &b->message[i], n, err);
-		else /* new to us: they come again from where the store says */
+		else if (in->place[p] == UNKNOWN) /* new to us: they come again from where the store says */
 			s = go_to_stored(in, p, err);
 	}
 	return s;
@@ -139,6 +140,9 @@ static void turn(struct intake *in)
 	struct sl_batch b = {0};
 	struct sl_err err = {0};
 	int64_t from = sl_mono_us();
+	for (int p = 0; p < PARTITIONS; p++)
+		if (in->place[p] == FROM_NEXT_POLL)
+			in->place[p] = HERE;
 	enum sl_status s = sl_consumer_poll(in->consumer, BATCH, sl_deadline_ms(TURN_MS), &b, &err);
 	if (s != SL_OK) {
 		pause_a_while(in, &err);
@@ -147,13 +151,19 @@ static void turn(struct intake *in)
 	while (b.n && (s = take_batch(in, &b, &err)) != SL_OK && s != SL_CONFLICT)
 		if (!pause_a_while(in, &err))
 			break; /* it comes again to the next who reads */
-	if (b.n && s == SL_OK)
+	in->uncommitted |= b.n && s == SL_OK;
+	if (in->uncommitted && s == SL_OK) {
 		s = sl_consumer_commit(in->consumer, &err);
+		in->uncommitted = s != SL_OK && s != SL_CONFLICT;
+	}
 	if (s == SL_CONFLICT) /* partitions moved to another member */
-		memset(in->at_stored, 0, sizeof(in->at_stored));
+		memset(in->place, UNKNOWN, sizeof(in->place));
 	if (s == SL_OK && b.n)
 		sl_metric_time(in->seconds, sl_mono_us() - from);
-	is_well(in);
+	if (s == SL_OK || s == SL_CONFLICT)
+		sl_loop_is_well(&in->loop);
+	else if (sl_loop_goes_on(&in->loop)) /* only the commit failed: the next turn makes up for it */
+		pause_a_while(in, &err);
 	sl_batch_done(&b);
 }
 
@@ -205,10 +215,7 @@ static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_
 static bool is_ready(void *state, char why[128])
 {
 	struct intake *in = state;
-	pthread_mutex_lock(&in->loop.lock);
-	snprintf(why, 128, "%s", in->why);
-	pthread_mutex_unlock(&in->loop.lock);
-	return !*why;
+	return sl_health_is_well(SL_NEEDS_LOG | SL_NEEDS_REVIEWS, why) && sl_loop_is_fine(&in->loop, why);
 }
 
 static enum sl_status drain(void *state, int64_t deadline_us)

@@ -415,13 +415,29 @@ void sl_jobs_update(struct sl_jobs *j, const char *id, json_t *members, bool dur
 	json_decref(members);
 }
 
+/* Under lock. */
+static bool must_stop(struct sl_jobs *j, const char *id)
+{
+	struct job *job = find(j, id);
+	return j->closing || !job || job->cancelled;
+}
+
 bool sl_jobs_must_stop(struct sl_jobs *j, const char *id)
 {
 	pthread_mutex_lock(&j->lock);
-	struct job *job = find(j, id);
-	bool stop = j->closing || !job || job->cancelled;
+	bool stop = must_stop(j, id);
 	pthread_mutex_unlock(&j->lock);
 	return stop;
+}
+
+bool sl_jobs_rest(struct sl_jobs *j, const char *id, int64_t deadline_us)
+{
+	pthread_mutex_lock(&j->lock);
+	while (!must_stop(j, id) && sl_cond_wait_until(&j->cond, &j->lock, deadline_us))
+		;
+	bool stop = must_stop(j, id);
+	pthread_mutex_unlock(&j->lock);
+	return !stop;
 }
 
 void sl_jobs_end(struct sl_jobs *j, const char *id, enum sl_status s, const struct sl_err *err)

@@ -6,7 +6,7 @@
  *
  * {"v":1,"id","kind":"train"|"evaluate"|"publish","dataset","bundle","publish","by","note",
  *  "options":{...},"state":"waiting"|"running"|"done"|"failed"|"cancelled"|"interrupted",
- *  "stage","created","started","ended","progress":{...},"evaluation":{...},"published","error"}
+ *  "stage","waits" (for a store that is away: why; null again after it),"created","started","ended","progress":{...},"evaluation":{...},"published","error"}
  *
  * Owner: role learning. Thread: any; values given out are copies.
  */
@@ -38,6 +38,8 @@ enum sl_status sl_jobs_next(struct sl_jobs *j, char ret_id[SL_JOB_ID], json_t **
 void sl_jobs_update(struct sl_jobs *j, const char *id, json_t *members, bool durable);
 /* True when it is to stop: cancelled, or closing. */
 bool sl_jobs_must_stop(struct sl_jobs *j, const char *id);
+/* Until the deadline, or until it must stop: then false. */
+bool sl_jobs_rest(struct sl_jobs *j, const char *id, int64_t deadline_us);
 /* state from s: OK done, CANCELLED cancelled or interrupted (closing), else failed with err. */
 void sl_jobs_end(struct sl_jobs *j, const char *id, enum sl_status s, const struct sl_err *err);
 char *sl_jobs_path(struct sl_jobs *j, const char *id, const char *name); /* data/jobs/<id>/<name>; free() */

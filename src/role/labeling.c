@@ -35,14 +35,20 @@ static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_
 	return SL_OK;
 }
 
+/* Without the log votes are taken all the same: the outbox keeps their labels. */
 static bool is_ready(void *state, char why[128])
 {
-	struct sl_classes *c = sl_labeling_classes(state);
-	bool ready = c;
+	struct sl_labeling *l = state;
+	struct sl_classes *c = sl_labeling_classes(l);
+	bool has_classes = c;
 	sl_classes_unref(c);
-	if (!ready)
+	if (!sl_health_is_well(SL_NEEDS_REVIEWS | SL_NEEDS_CROPS, why))
+		return false;
+	if (!has_classes && sl_health_is_well(SL_NEEDS_ARTIFACTS, why))
 		snprintf(why, 128, "no bundle is live yet, so labelers have no classes");
-	return ready;
+	if (has_classes && sl_health_is_well(SL_NEEDS_LOG, why))
+		sl_loop_is_fine(&l->loop, why);
+	return has_classes;
 }
 
 static enum sl_status drain(void *state, int64_t deadline_us)

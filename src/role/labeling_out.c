@@ -93,7 +93,7 @@ void sl_labeling_work(void *arg)
 		} else {
 			sl_metric_add(l->failed, 1);
 			sl_log(SL_WARN, "labeling", "tries again", SL_S("error", err.text));
-			sl_loop_pause(&l->loop);
+			sl_loop_pause(&l->loop, err.text);
 		}
 	if (turn(l, &err) != SL_OK)
 		sl_log(SL_WARN, "labeling", "some labels are not published yet; the next start does it",

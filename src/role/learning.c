@@ -8,6 +8,32 @@
 #include "base/metric.h"
 #include "role/learning_work.h"
 
+enum { WAIT_MS = 200, WAIT_MAX_MS = 10000 }; /* between tries of a job whose store is away */
+
+/* False: the job must stop. Half to all of a time that doubles, as base/loop.h. */
+static bool wait_for_store(struct sl_learning *l, const char *id, int n, const struct sl_err *err)
+{
+	int64_t ms = SL_MIN((int64_t)WAIT_MS << SL_MIN(n, 10), WAIT_MAX_MS), now = sl_mono_us();
+	sl_log(SL_WARN, "learning", "job waits for a store", SL_S("job", id), SL_S("error", err->text));
+	sl_learning_say(l, id, json_pack("{s:s}", "waits", err->text), false);
+	return sl_jobs_rest(l->jobs, id, now + ms * 500 + now % (ms * 500));
+}
+
+/* A store that is away is no reason to lose a job: it goes on from what it has done. */
+static enum sl_status run_job(struct sl_learning *l, const char *id, struct sl_err *err)
+{
+	for (int n = 0;; n++) {
+		json_t *job = NULL;
+		enum sl_status s = sl_jobs_get(l->jobs, id, &job, err);
+		if (s == SL_OK)
+			s = sl_learning_do(l, id, job, err);
+		json_decref(job);
+		if (!sl_status_is_retriable(s) || !wait_for_store(l, id, n, err))
+			return s;
+		sl_learning_say(l, id, json_pack("{s:n}", "waits"), false);
+	}
+}
+
 static void *work(void *arg)
 {
 	struct sl_learning *l = arg;
@@ -18,7 +44,7 @@ static void *work(void *arg)
 		const char *kind = json_string_value(json_object_get(job, "kind"));
 		sl_log(SL_INFO, "learning", "job starts", SL_S("job", id), SL_S("kind", kind));
 		sl_learning_say(l, id, json_object(), false);
-		enum sl_status s = sl_learning_do(l, id, job, &err);
+		enum sl_status s = run_job(l, id, &err);
 		sl_jobs_end(l->jobs, id, s, &err);
 		sl_learning_say(l, id, json_object(), false);
 		sl_metric_add(s == SL_OK ? l->done : l->failed, 1);
@@ -54,6 +80,15 @@ static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_
 	return SL_OK;
 }
 
+/* Without the log a model is published all the same: replicas look at the alias by themselves. */
+static bool is_ready(void *state, char why[128])
+{
+	if (!sl_health_is_well(SL_NEEDS_ARTIFACTS, why))
+		return false;
+	sl_health_is_well(SL_NEEDS_LOG, why);
+	return true;
+}
+
 static enum sl_status drain(void *state, int64_t deadline_us)
 {
 	struct sl_learning *l = state;
@@ -81,6 +116,7 @@ const struct sl_role sl_role_learning = {
 	.name = "learning",
 	.text = "makes versions, trains and compares candidates, publishes and rolls back",
 	.start = start,
+	.is_ready = is_ready,
 	.drain = drain,
 	.stop = stop,
 };

@@ -166,18 +166,43 @@ static void tidy(struct sl_learning *l, const char *id)
 	}
 }
 
+/* A job that goes on, after a store was away or a restart, does not train again what it has: the
+ * net is there (and no checkpoint any more), or the bundle is stored already. */
+static bool has_net(struct sl_learning *l, const char *id)
+{
+	static const char *const wanted[] = {"base.bundle", "classifier.onnx", "classifier.onnx.json"};
+	SL_AUTOFREE char *checkpoint = sl_jobs_path(l->jobs, id, "classifier.onnx.checkpoint");
+	bool has = !sl_fs_is_file(checkpoint);
+	for (size_t i = 0; i < SL_COUNT(wanted); i++) {
+		SL_AUTOFREE char *path = sl_jobs_path(l->jobs, id, wanted[i]);
+		has = has && sl_fs_is_file(path);
+	}
+	return has;
+}
+
+static bool has_bundle(json_t *job, char ret[SL_DIGEST])
+{
+	const char *digest = text_of(job, "bundle");
+	bool has = json_object_get(job, "validation") && strlen(digest) == SL_DIGEST - 1;
+	if (has)
+		memcpy(ret, digest, SL_DIGEST);
+	return has;
+}
+
 static enum sl_status train(struct sl_learning *l, const char *id, json_t *job, struct sl_err *err)
 {
 	SL_AUTOJSON json_t *manifest = NULL;
 	char digest[SL_DIGEST] = "";
 	enum sl_status s = find_version(l, id, job, &manifest, err);
-	if (s == SL_OK)
+	bool stored = has_bundle(job, digest);
+	if (s == SL_OK && !stored && !has_net(l, id))
 		s = sl_learning_train(l, id, job, manifest, err);
 	if (s != SL_OK)
 		return s;
 	const char *version = text_of(manifest, "version");
 	sl_learning_say(l, id, json_pack("{s:s}", "stage", "bundle"), false);
-	s = wrap(l, id, version, digest, err);
+	if (!stored)
+		s = wrap(l, id, version, digest, err);
 	if (s == SL_OK)
 		s = set_candidate(l, job, digest, err);
 	if (s == SL_OK)

@@ -26,7 +26,9 @@ struct sl_role {
 	const char *name;
 	const char *text; /* one line for help */
 	enum sl_status (*start)(struct sl_context *ctx, void **ret_state, struct sl_err *err);
-	bool (*is_ready)(void *state, char why[128]); /* NULL: always */
+	/* False: it cannot do its work, and why. True with a why: it does, but lacks something.
+	 * Does not block. NULL: always ready. */
+	bool (*is_ready)(void *state, char why[128]);
 	enum sl_status (*drain)(void *state, int64_t deadline_us);
 	void (*stop)(void *state);
 };

@@ -29,10 +29,11 @@ struct rollout {
 	struct sl_consumer *consumer;
 	char *cache;
 	struct sl_loop loop;
-	char why[128]; /* under loop.lock: why there is no bundle */
+	char why[128]; /* under loop.lock: why the last look brought nothing; "" when what is live is in service */
 	char digest[SL_DIGEST]; /* in service here; "" before the first */
 	char bad[SL_DIGEST]; /* one that failed for good: not tried again until the alias moves */
 	int64_t looked_us;
+	bool seeded; /* the registry is not empty, or there is nothing to put there */
 	struct sl_metric *swaps, *failures, *load_time;
 };
 
@@ -115,16 +116,19 @@ static void look(struct rollout *r)
 	char digest[SL_DIGEST] = "";
 	r->looked_us = sl_mono_us();
 	enum sl_status s = sl_alias_digest(r->ctx.stores.artifacts, SL_ALIAS_LIVE, digest, &err);
-	if (s == SL_OK && (!strcmp(digest, r->digest) || !strcmp(digest, r->bad)))
+	if (s == SL_OK && !strcmp(digest, r->bad))
 		return;
-	r->bad[0] = 0;
-	if (s == SL_OK)
+	if (s == SL_OK || !sl_status_is_retriable(s))
+		r->bad[0] = 0;
+	if (s == SL_OK && strcmp(digest, r->digest) != 0)
 		s = load(r, digest, &err);
-	if (s == SL_OK)
+	say_why(r, s == SL_OK ? "" : err.text);
+	if (s == SL_OK || (s == SL_NOT_FOUND && !*digest))
 		return;
-	say_why(r, err.text);
-	if (s == SL_NOT_FOUND && !*digest)
+	if (!*digest && sl_status_is_retriable(s)) { /* nothing was published: the store is away */
+		sl_log(SL_WARN, "rollout", "cannot see what is live; the timer goes on", SL_S("error", err.text));
 		return;
+	}
 	sl_metric_add(r->failures, 1);
 	sl_log(SL_ERROR, "rollout", "bundle stays out", SL_S("bundle", digest), SL_S("error", err.text),
 		SL_S("in service", *r->digest ? r->digest : "none"));
@@ -134,6 +138,7 @@ static void look(struct rollout *r)
 
 /* ---- an empty registry ---- */
 
+/* Until it is known not to be empty any more: the store may be away. */
 static void publish_first(struct rollout *r)
 {
 	SL_AUTO(sl_buf_done) struct sl_buf file = {0};
@@ -141,9 +146,11 @@ static void publish_first(struct rollout *r)
 	struct sl_alias_entry e;
 	struct sl_err err = {0};
 	char digest[SL_DIGEST] = "";
-	if (sl_alias_digest(r->ctx.stores.artifacts, SL_ALIAS_LIVE, digest, &err) != SL_NOT_FOUND || !path)
+	enum sl_status s = sl_alias_digest(r->ctx.stores.artifacts, SL_ALIAS_LIVE, digest, &err);
+	r->seeded = s == SL_OK || !path;
+	if (s != SL_NOT_FOUND || !path)
 		return;
-	enum sl_status s = sl_fs_read(path, &file, &err);
+	s = sl_fs_read(path, &file, &err);
 	if (s == SL_OK)
 		s = sl_model_put(r->ctx.stores.artifacts, sl_buf_slice(&file), digest, &err);
 	struct sl_publish p = {
@@ -152,7 +159,8 @@ static void publish_first(struct rollout *r)
 		s = sl_model_publish(&r->ctx.stores, r->ctx.cfg, &p, &e, NULL, &err);
 	if (s == SL_OK)
 		sl_log(SL_INFO, "rollout", "published the bundle that ships", SL_S("bundle", digest));
-	else if (s != SL_CONFLICT && s != SL_EXISTS) /* another process was first */
+	r->seeded = !sl_status_is_retriable(s);
+	if (s != SL_OK && s != SL_CONFLICT && s != SL_EXISTS) /* these: another process was first */
 		sl_log(SL_ERROR, "rollout", "cannot publish the bundle that ships", SL_S("file", path),
 			SL_S("error", err.text));
 }
@@ -168,17 +176,20 @@ static void work(void *arg)
 		struct sl_err err = {0};
 		int64_t until = SL_MIN(sl_deadline_ms(TURN_MS), r->looked_us + check_us);
 		enum sl_status s = sl_consumer_poll(r->consumer, MESSAGES, until, &b, &err);
-		if (s != SL_OK) {
+		if (s == SL_OK && b.n)
+			s = sl_consumer_commit(r->consumer, &err);
+		if (s != SL_OK && s != SL_CONFLICT) {
 			sl_log(SL_WARN, "rollout", "cannot follow topic models; the timer goes on",
 				SL_S("error", err.text));
-			sl_loop_pause(&r->loop);
+			sl_loop_pause(&r->loop, err.text);
 		} else {
 			sl_loop_is_well(&r->loop);
 		}
-		if (b.n || sl_mono_us() >= r->looked_us + check_us)
-			look(r);
-		if (b.n)
-			sl_consumer_commit(r->consumer, NULL);
+		if (!b.n && sl_mono_us() < r->looked_us + check_us)
+			continue;
+		if (!r->seeded)
+			publish_first(r);
+		look(r);
 	}
 }
 
@@ -242,17 +253,19 @@ static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_
 	return SL_OK;
 }
 
+/* A bundle that is in service goes on answering, whatever is away. */
 static bool is_ready(void *state, char why[128])
 {
 	struct rollout *r = state;
 	struct sl_bundle *b = sl_hub_bundle(r->ctx.hub);
+	bool has_bundle = b;
 	sl_bundle_unref(b);
-	if (b)
-		return true;
+	if (!sl_health_is_well(SL_NEEDS_ARTIFACTS | SL_NEEDS_LOG, why) || !sl_loop_is_fine(&r->loop, why))
+		return has_bundle;
 	pthread_mutex_lock(&r->loop.lock);
 	memcpy(why, r->why, sizeof(r->why));
 	pthread_mutex_unlock(&r->loop.lock);
-	return false;
+	return has_bundle;
 }
 
 static enum sl_status drain(void *state, int64_t deadline_us)

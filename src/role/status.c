@@ -2,12 +2,13 @@
 #include "role/status.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "core/message.h"
-#include <stdatomic.h>
+#include "role/watch.h"
+#include "store/health.h"
 #include <stdio.h>
 #include <unistd.h>
 
 enum { STATUS_WINDOW = 10, STATUS_TICK_MS = 1000 }; /* seconds the rates look back; ms between samples */
+enum { STATUS_LOOK_MS = 500 }; /* for a store to say how it is; one that is away shows what was last known */
 
 /* The stages of a frame in their order, and the pool whose threads do them. */
 static const struct {
@@ -29,8 +30,9 @@ struct sample {
 
 struct sl_status_page {
 	struct sl_context *ctx;
-	bool (*is_ready)(void *, char[160]);
+	sl_missing_fn missing;
 	void *arg;
+	struct sl_watch *watch;
 	int64_t start_us;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
@@ -70,9 +72,9 @@ static double signs(const char *status)
 	return count("signloop_signs_total", labels, "Signs found, by what became of them");
 }
 
-static struct sample take_sample(double votes)
+static struct sample take_sample(int64_t us, double votes)
 {
-	struct sample s = {.us = sl_mono_us(), .answered = frames("answered"), .votes = votes};
+	struct sample s = {.us = us, .answered = frames("answered"), .votes = votes};
 	for (int i = 0; i < STAGES; i++) {
 		s.stage_s[i] = sl_metric_sum(stage_metric(i));
 		s.stage_n[i] = sl_metric_value(stage_metric(i));
@@ -186,38 +188,61 @@ static json_t *bundle_json(struct sl_hub *h)
 	return v;
 }
 
-static json_t *lag_json(struct sl_log *l)
+static json_t *lag_json(const struct sl_watched *r)
 {
-	static const char *const pair[][2] = {{SL_GROUP_INTAKE, SL_TOPIC_REVIEWS}, {SL_GROUP_CURATE, SL_TOPIC_LABELS}};
 	json_t *v = json_object();
-	for (size_t i = 0; i < SL_COUNT(pair); i++) {
-		int64_t n = 0;
-		if (sl_log_lag(l, pair[i][0], pair[i][1], &n, NULL) == SL_OK)
-			json_object_set_new(v, pair[i][0], json_integer(n));
+	if (r->intake >= 0)
+		json_object_set_new(v, "intake", json_integer(r->intake));
+	if (r->curate >= 0)
+		json_object_set_new(v, "curate", json_integer(r->curate));
+	return v;
+}
+
+/* {"log":{"away":false},"crops":{"away":true,"since":1700000000000,"why":"..."},...} */
+static json_t *stores_json(void)
+{
+	json_t *v = json_object();
+	for (int i = 0; i < SL_STORES; i++) {
+		struct sl_away a = sl_health_of((enum sl_store)i);
+		json_t *o = json_pack("{s:b}", "away", (int)(a.since_ms != 0));
+		if (a.since_ms) {
+			json_object_set_new(o, "since", json_integer(a.since_ms));
+			json_object_set_new(o, "why", json_string(a.why));
+		}
+		json_object_set_new(v, sl_store_name((enum sl_store)i), o);
 	}
 	return v;
 }
 
-static json_t *make_status(struct sl_status_page *p, const struct sl_review_stats *r)
+static json_t *spool_json(void)
+{
+	return json_pack("{s:f,s:f,s:f}", "frames",
+		sl_metric_value(sl_gauge("signloop_spool_frames", NULL, "Frames kept while stores are away")), "bytes",
+		sl_metric_value(sl_gauge("signloop_spool_bytes", NULL, "Bytes of the frames that are kept")), "aside",
+		sl_metric_value(sl_gauge("signloop_spool_aside", NULL, "Kept frames that could not be read")));
+}
+
+static json_t *make_status(struct sl_status_page *p, const struct sl_watched *w)
 {
 	const struct sample *b = &p->past[p->samples - 1], *a = &p->past[0];
+	const struct sl_review_stats *r = &w->reviews;
 	double wall = SL_MAX((double)(b->us - a->us) / 1e6, 1e-3);
-	int64_t labels = 0;
-	sl_log_lag(p->ctx->stores.log, NULL, SL_TOPIC_LABELS, &labels, NULL);
 	struct busiest worst = find_busiest(a, b);
 	struct sl_metric *whole = sl_histogram("signloop_frame_seconds", NULL, "From a frame's arrival to its answer");
 	return json_pack(
-		"{s:{s:f,s:f,s:f,s:f,s:f,s:f,s:f},s:o,s:o,s:{s:I,s:I,s:I,s:I,s:f,s:I,s:I},s:{s:I},s:o,s:{s:f},s:o,s:f,s:f,s:o}",
+		"{s:{s:f,s:f,s:f,s:f,s:f,s:f,s:f},s:o,s:o,s:{s:I,s:I,s:I,s:I,s:f,s:I,s:I},s:{s:I},s:o,s:{s:f},s:o,s:f,s:f,s:o,"
+		"s:o,s:o}",
 		"frames", "per_s", (b->answered - a->answered) / wall, "total", frames("answered"), "failed",
 		frames("failed"), "accepted", signs("accepted"), "review", signs("review"), "p50_ms",
 		sl_metric_quantile(whole, 0.5) * 1000, "p99_ms", sl_metric_quantile(whole, 0.99) * 1000, "queues",
 		queues_json(), "stages", stages_json(a, b), "reviews", "open", (json_int_t)r->open, "tie",
 		(json_int_t)r->tie, "decided", (json_int_t)r->decided, "votes", (json_int_t)r->votes, "votes_per_s",
 		(b->votes - a->votes) / wall, "leases", (json_int_t)r->leases, "unsent", (json_int_t)r->unsent,
-		"labels", "total", (json_int_t)labels, "lag", lag_json(p->ctx->stores.log), "dataset", "rows",
+		"labels", "total", (json_int_t)w->labels, "lag", lag_json(w), "dataset", "rows",
 		sl_metric_value(sl_gauge("signloop_dataset_rows", NULL, "Rows that curate has stored in segments")),
 		"bundle", bundle_json(p->ctx->hub), "memory_mb", memory_mb(), "uptime_s",
-		(double)(b->us - p->start_us) / 1e6, "bottleneck", bottleneck_json(&worst));
+		(double)(b->us - p->start_us) / 1e6, "bottleneck", bottleneck_json(&worst), "stores", stores_json(),
+		"spool", spool_json());
 }
 
 static void *sample_loop(void *arg)
@@ -226,12 +251,12 @@ static void *sample_loop(void *arg)
 	pthread_mutex_lock(&p->lock);
 	for (int64_t next = sl_mono_us(); !p->ending; next += STATUS_TICK_MS * 1000) {
 		pthread_mutex_unlock(&p->lock);
-		struct sl_review_stats r = {0};
-		(void)sl_reviews_stats(p->ctx->stores.reviews, &r, NULL); /* away: zeros; readiness says so */
+		int64_t us = sl_mono_us(); /* what is written from here on may be in the sample */
+		struct sl_watched w = sl_watch_look(p->watch, sl_deadline_ms(STATUS_LOOK_MS));
 		if (p->samples > STATUS_WINDOW)
 			memmove(&p->past[0], &p->past[1], sizeof(p->past[0]) * (size_t)--p->samples);
-		p->past[p->samples++] = take_sample((double)r.votes);
-		json_t *now = make_status(p, &r);
+		p->past[p->samples++] = take_sample(us, (double)w.reviews.votes);
+		json_t *now = make_status(p, &w);
 		SL_ASSERT(now);
 		sl_hub_say(p->ctx->hub, "status", json_incref(now));
 		pthread_mutex_lock(&p->lock);
@@ -263,16 +288,21 @@ static void get_live(struct sl_request *r, void *arg)
 	sl_answer_json(r, 200, json_pack("{s:b}", "live", 1));
 }
 
+void sl_answer_ready(struct sl_request *r, bool ready, json_t *missing)
+{
+	json_t *v = json_pack("{s:b}", "ready", ready);
+	if (!ready)
+		json_object_set(v, "why", json_array_get(missing, 0));
+	json_object_set_new(v, "missing", missing);
+	sl_answer_json(r, ready ? 200 : 503, v);
+}
+
 static void get_ready(struct sl_request *r, void *arg)
 {
 	struct sl_status_page *p = arg;
-	char why[160] = "";
-	bool ready = p->is_ready(p->arg, why);
-	json_t *v = json_pack("{s:b}", "ready", ready);
-	sl_text_mend(why); /* a long reason was cut */
-	if (!ready)
-		json_object_set_new(v, "why", json_string(why));
-	sl_answer_json(r, ready ? 200 : 503, v);
+	bool ready = true;
+	json_t *missing = p->missing(p->arg, &ready);
+	sl_answer_ready(r, ready, missing);
 }
 
 #define OBJECT "{\"type\":\"object\"}"
@@ -281,7 +311,8 @@ static void get_ready(struct sl_request *r, void *arg)
 	"{\"type\":\"object\",\"properties\":{\"frames\":" OBJECT ",\"queues\":" LIST ",\"stages\":" LIST \
 	",\"reviews\":" OBJECT ",\"labels\":" OBJECT ",\"lag\":" OBJECT ",\"dataset\":" OBJECT \
 	",\"bundle\":{\"type\":[\"object\",\"null\"]}," \
-	"\"memory_mb\":{\"type\":\"number\"},\"uptime_s\":{\"type\":\"number\"},\"bottleneck\":" OBJECT "}}"
+	"\"memory_mb\":{\"type\":\"number\"},\"uptime_s\":{\"type\":\"number\"},\"bottleneck\":" OBJECT \
+	",\"stores\":" OBJECT ",\"spool\":" OBJECT "}}"
 
 static const struct sl_route routes[] = {
 	{.method = "GET",
@@ -305,19 +336,22 @@ static const struct sl_route routes[] = {
 		.run = SL_RUN_NOW,
 		.fn = get_ready,
 		.tag = "inference",
-		.summary = "Every role is ready; 503 with {\"ready\":false,\"why\"} says which is not and why",
+		.summary =
+			"Every role is ready; 503 with {\"ready\":false,\"why\"} says which is not and why. \"missing\" lists also what a "
+			"ready role lacks, such as rollout a store while its bundle goes on answering",
 		.response =
 			"{\"type\":\"object\",\"required\":[\"ready\"],\"properties\":{\"ready\":{\"type\":\"boolean\"},\"why\":"
-			"{\"type\":\"string\"}}}"},
+			"{\"type\":\"string\"},\"missing\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}}}"},
 	{0}};
 
-struct sl_status_page *sl_status_page_start(struct sl_context *ctx, bool (*is_ready)(void *, char[160]), void *arg)
+struct sl_status_page *sl_status_page_start(struct sl_context *ctx, sl_missing_fn missing, void *arg)
 {
 	struct sl_status_page *p = SL_NEW(struct sl_status_page);
-	*p = (struct sl_status_page){.ctx = ctx, .is_ready = is_ready, .arg = arg, .start_us = sl_mono_us()};
+	*p = (struct sl_status_page){.ctx = ctx, .missing = missing, .arg = arg, .start_us = sl_mono_us()};
 	pthread_mutex_init(&p->lock, NULL);
 	sl_cond_init(&p->wake);
 	sl_server_add(ctx->server, routes, p);
+	p->watch = sl_watch_start(&ctx->stores);
 	p->thread = sl_thread_start("status", sample_loop, p);
 	return p;
 }
@@ -328,6 +362,7 @@ void sl_status_page_stop(struct sl_status_page *p)
 		return;
 	pthread_mutex_lock(&p->lock);
 	p->ending = true;
+	sl_watch_drain(p->watch);
 	pthread_cond_signal(&p->wake);
 	pthread_mutex_unlock(&p->lock);
 	pthread_join(p->thread, NULL);
@@ -337,6 +372,7 @@ void sl_status_page_free(struct sl_status_page *p)
 {
 	if (!p)
 		return;
+	sl_watch_free(p->watch);
 	json_decref(p->latest);
 	pthread_cond_destroy(&p->wake);
 	pthread_mutex_destroy(&p->lock);

@@ -9,8 +9,10 @@
 #include "role/role.h"
 
 struct sl_status_page;
-/* is_ready says what is missing when it gives false. */
-struct sl_status_page *sl_status_page_start(
-	struct sl_context *ctx, bool (*is_ready)(void *arg, char why[160]), void *arg);
+/* missing: a list of texts, new: what each role lacks; *ret_ready: none of it keeps a role from its work. */
+typedef json_t *(*sl_missing_fn)(void *arg, bool *ret_ready);
+struct sl_status_page *sl_status_page_start(struct sl_context *ctx, sl_missing_fn missing, void *arg);
 void sl_status_page_stop(struct sl_status_page *p); /* no more samples; its routes still answer; NULL is fine */
-void sl_status_page_free(struct sl_status_page *p); /* after the server; NULL is fine */
+void sl_status_page_free(struct sl_status_page *p); /* after the server, before the stores close; NULL is fine */
+/* The answer of GET /v2/health/ready; missing is taken, its first text says why it is not ready. */
+void sl_answer_ready(struct sl_request *r, bool ready, json_t *missing);

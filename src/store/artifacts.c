@@ -15,7 +15,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void init_meter(void)
 {
-	sl_meter_init("artifacts", meter, CALLS);
+	sl_meter_init(SL_STORE_ARTIFACTS, meter, CALLS);
 }
 
 enum sl_status sl_artifacts_open(

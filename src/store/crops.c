@@ -16,7 +16,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void init_meter(void)
 {
-	sl_meter_init("crops", meter, CALLS);
+	sl_meter_init(SL_STORE_CROPS, meter, CALLS);
 }
 
 void sl_crop_done(struct sl_crop *c)

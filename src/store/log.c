@@ -23,7 +23,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void init_meter(void)
 {
-	sl_meter_init("log", meter, CALLS);
+	sl_meter_init(SL_STORE_LOG, meter, CALLS);
 }
 
 static enum sl_status check_name(const char *what, const char *s, size_t size, struct sl_err *err)
@@ -118,7 +118,8 @@ enum sl_status sl_consumer_poll(
 	max = SL_MIN(max, SL_BATCH_MAX);
 	SL_ASSERT(max > 0);
 	*ret = (struct sl_batch){0};
-	return sl_meter_end(&meter[POLL], 0, c->ops->poll(c->self, max, deadline_us, ret, err));
+	enum sl_status s = c->ops->poll(c->self, max, deadline_us, ret, err);
+	return sl_meter_wait(&meter[POLL], s, !ret->n, err);
 }
 
 enum sl_status sl_consumer_commit(struct sl_consumer *c, struct sl_err *err)

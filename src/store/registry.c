@@ -2,19 +2,34 @@
 #include "store/registry.h"
 #include "base/mem.h"
 #include "store/dir/dir.h"
+#include "store/hbase/hbase.h"
 #include "store/kafka/kafka.h"
 #include "store/mem/mem.h"
-#ifdef SL_WITH_MONGODB
 #include "store/mongodb/mongodb.h"
-#endif
 #include "store/sqlite/sqlite.h"
+#include "store/webhdfs/webhdfs.h"
 #include "store/wrap/wrap.h"
 #include <stdio.h>
 
+#ifdef SL_WITH_HBASE
+#define HBASE_CROPS &sl_hbase_crops
+#else
+#define HBASE_CROPS NULL
+#endif
 #ifdef SL_WITH_KAFKA
 #define KAFKA_LOG &sl_kafka_log
 #else
 #define KAFKA_LOG NULL
+#endif
+#ifdef SL_WITH_MONGODB
+#define MONGODB_REVIEWS &sl_mongodb_reviews
+#else
+#define MONGODB_REVIEWS NULL
+#endif
+#ifdef SL_WITH_WEBHDFS
+#define WEBHDFS_ARTIFACTS &sl_webhdfs_artifacts
+#else
+#define WEBHDFS_ARTIFACTS NULL
 #endif
 
 enum kind { LOG, CROPS, REVIEWS, ARTIFACTS, KINDS };
@@ -54,17 +69,21 @@ static const struct backend {
 		.serves = {[LOG] = true},
 		.wants_path = true,
 		.log = KAFKA_LOG},
-	{.scheme = "hbase", .form = "hbase://HOST:PORT", .serves = {[CROPS] = true}, .wants_path = true},
-	{
-		.scheme = "mongodb",
+	{.scheme = "hbase",
+		.form = "hbase://HOST:PORT/TABLE",
+		.serves = {[CROPS] = true},
+		.wants_path = true,
+		.crops = HBASE_CROPS},
+	{.scheme = "mongodb",
 		.form = "mongodb://HOST:PORT/DATABASE",
 		.serves = {[REVIEWS] = true},
 		.wants_path = true,
-#ifdef SL_WITH_MONGODB
-		.reviews = &sl_mongodb_reviews,
-#endif
-	},
-	{.scheme = "webhdfs", .form = "webhdfs://HOST:PORT/PATH", .serves = {[ARTIFACTS] = true}, .wants_path = true},
+		.reviews = MONGODB_REVIEWS},
+	{.scheme = "webhdfs",
+		.form = "webhdfs://HOST:PORT/PATH",
+		.serves = {[ARTIFACTS] = true},
+		.wants_path = true,
+		.artifacts = WEBHDFS_ARTIFACTS},
 };
 
 enum { N_BACKENDS = sizeof(backends) / sizeof(*backends) };
@@ -128,6 +147,8 @@ static enum sl_status find(const struct sl_url *u, enum kind k, const struct bac
 			s = find(&u, kind, &b, err); \
 		for (; s == SL_OK && n < u.nwrap; n += s == SL_OK) \
 			s = sl_hook_new(u.wrap[n], &u, &hook[n], err); \
+		for (int i = 0; s == SL_OK && i < n; i++) \
+			s = hook[i]->enter(hook[i], &(struct sl_call){#contract, "open", 0, false}, err); \
 		if (s == SL_OK) { \
 			impl.ops = b->contract; \
 			s = impl.ops->open(&u, cfg, &impl.self, err); \

@@ -37,7 +37,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void init_meter(void)
 {
-	sl_meter_init("reviews", meter, CALLS);
+	sl_meter_init(SL_STORE_REVIEWS, meter, CALLS);
 }
 
 /* CALL(VOTE, vote, key, ...) calls the backend's function under its meter. */

@@ -18,7 +18,8 @@
  *
  * Owner: the caller. Thread: any that may block (never http). Concurrent writes share one
  * disk write. Errors: NOT_FOUND (no such review), CONFLICT (the rules say no: err says
- * why), AWAY/TIMEOUT (unknown: send the same vote id again).
+ * why), AWAY/TIMEOUT (unknown: send the same vote id again), BUSY (a crowd on one review or
+ * file: ask again).
  */
 #pragma once
 #include "base/buf.h"
@@ -77,6 +78,10 @@ struct sl_vote_line { /* one line of the vote log */
 	struct sl_vote vote;
 	bool undo;
 };
+/* Lines with a greater seq, in its order. seq grows within a review. While several processes write to one
+ * store, a line may become visible after one of another review with a greater seq: later by no more than the
+ * writes that were under way (and the difference of the hosts' clocks) when the greater one was read. A walk
+ * from the start over a store that nobody writes to finds every line once. */
 enum sl_status sl_reviews_votes(
 	struct sl_reviews *s, int64_t after_seq, int max, struct sl_vote_line *ret, int *ret_n, struct sl_err *err);
 

@@ -5,32 +5,45 @@
 #include "store/registry.h"
 #include "store/url.h"
 
-/* The setting's URL, or the embedded store in dir; free(). */
-static char *url_of(
-	const struct sl_config *cfg, const char *setting, const char *scheme, const char *dir, const char *name)
+/* Where a store is when its setting is empty: inside the data folder. */
+static const struct {
+	const char *setting, *scheme, *name;
+} embedded[SL_STORES] = {{"store.log", "sqlite", "log.db"}, {"store.crops", "sqlite", "crops.db"},
+	{"store.reviews", "sqlite", "reviews.db"}, {"store.artifacts", "dir", "artifacts"}};
+
+/* free() */
+static char *url_of(const struct sl_config *cfg, enum sl_store which, const char *dir)
 {
-	const char *url = sl_config_str(cfg, setting);
+	const char *url = sl_config_str(cfg, embedded[which].setting);
 	if (*url)
 		return sl_strdup(url);
-	SL_AUTOFREE char *path = sl_fs_join(dir, name);
-	return sl_url_of_path(scheme, path);
+	SL_AUTOFREE char *path = sl_fs_join(dir, embedded[which].name);
+	return sl_url_of_path(embedded[which].scheme, path);
+}
+
+enum sl_status sl_store_open(enum sl_store which, const struct sl_config *cfg, const char *data_dir,
+	struct sl_stores *ret, struct sl_err *err)
+{
+	SL_AUTOFREE char *url = url_of(cfg, which, data_dir);
+	switch (which) {
+	case SL_STORE_LOG:
+		return sl_log_open(url, cfg, &ret->log, err);
+	case SL_STORE_CROPS:
+		return sl_crops_open(url, cfg, &ret->crops, err);
+	case SL_STORE_REVIEWS:
+		return sl_reviews_open(url, cfg, &ret->reviews, err);
+	default:
+		return sl_artifacts_open(url, cfg, &ret->artifacts, err);
+	}
 }
 
 enum sl_status sl_stores_open(
 	const struct sl_config *cfg, const char *data_dir, struct sl_stores *ret, struct sl_err *err)
 {
-	SL_AUTOFREE char *log = url_of(cfg, "store.log", "sqlite", data_dir, "log.db");
-	SL_AUTOFREE char *crops = url_of(cfg, "store.crops", "sqlite", data_dir, "crops.db");
-	SL_AUTOFREE char *reviews = url_of(cfg, "store.reviews", "sqlite", data_dir, "reviews.db");
-	SL_AUTOFREE char *artifacts = url_of(cfg, "store.artifacts", "dir", data_dir, "artifacts");
 	struct sl_stores st = {0};
-	enum sl_status s = sl_log_open(log, cfg, &st.log, err);
-	if (s == SL_OK)
-		s = sl_crops_open(crops, cfg, &st.crops, err);
-	if (s == SL_OK)
-		s = sl_reviews_open(reviews, cfg, &st.reviews, err);
-	if (s == SL_OK)
-		s = sl_artifacts_open(artifacts, cfg, &st.artifacts, err);
+	enum sl_status s = SL_OK;
+	for (int i = 0; i < SL_STORES && s == SL_OK; i++)
+		s = sl_store_open((enum sl_store)i, cfg, data_dir, &st, err);
 	if (s == SL_OK)
 		*ret = st;
 	else

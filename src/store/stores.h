@@ -6,6 +6,7 @@
 #pragma once
 #include "store/artifacts.h"
 #include "store/crops.h"
+#include "store/health.h"
 #include "store/log.h"
 #include "store/reviews.h"
 
@@ -16,8 +17,11 @@ struct sl_stores {
 	struct sl_artifacts *artifacts;
 };
 
-/* An empty setting means the embedded store in data_dir (log.db, crops.db, reviews.db,
- * artifacts/). Nothing stays open on an error. */
+/* One of them, into its member of *ret. An empty setting means the embedded store in data_dir (log.db, crops.db, reviews.db,
+ * artifacts/). */
+enum sl_status sl_store_open(enum sl_store which, const struct sl_config *cfg, const char *data_dir,
+	struct sl_stores *ret, struct sl_err *err);
+/* All four. Nothing stays open on an error. */
 enum sl_status sl_stores_open(
 	const struct sl_config *cfg, const char *data_dir, struct sl_stores *ret, struct sl_err *err);
 void sl_stores_close(struct sl_stores *s);

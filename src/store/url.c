@@ -78,11 +78,38 @@ static enum sl_status parse(struct sl_url *u, char *s, struct sl_err *err)
 	return parse_options(u, query, err);
 }
 
+static bool ends_with(const char *s, size_t n, const char *end)
+{
+	size_t m = strlen(end);
+	return n >= m && !strncmp(s + n - m, end, m);
+}
+
+/* The URL without what nobody may read: USER:PASSWORD@ and the values of such options. */
+static char *public_form(const char *text)
+{
+	struct sl_buf b = {0};
+	size_t rest = strcspn(text, "?");
+	const char *host = strstr(text, "://"), *at = host ? host + 3 + strcspn(host + 3, "/?") : text;
+	while (host && at > host + 3 && at[-1] != '@')
+		at--;
+	const char *colon = host && at > host + 3 ? memchr(host + 3, ':', (size_t)(at - host - 3)) : NULL;
+	if (colon)
+		sl_buf_printf(&b, "%.*s:***@%.*s", (int)(colon - text), text, (int)(text + rest - at), at);
+	else
+		sl_buf_add(&b, text, rest);
+	for (const char *o = text + rest; *o; o += 1 + strcspn(o + 1, "&")) {
+		size_t all = 1 + strcspn(o + 1, "&"), name = SL_MIN(strcspn(o, "="), all);
+		bool secret = ends_with(o, name, "password") || ends_with(o, name, "token");
+		sl_buf_printf(&b, "%.*s%s", (int)(secret ? name : all), o, secret ? "=***" : "");
+	}
+	return (char *)sl_buf_take(&b, NULL);
+}
+
 enum sl_status sl_url_parse(const char *text, struct sl_url *ret, struct sl_err *err)
 {
 	if (strlen(text) > SL_URL_MAX)
 		return sl_fail(err, SL_USAGE, "store URL: longer than %d characters", SL_URL_MAX);
-	struct sl_url u = {.text = sl_strdup(text), .own = sl_strdup(text)};
+	struct sl_url u = {.text = public_form(text), .own = sl_strdup(text)};
 	enum sl_status s = parse(&u, u.own, err);
 	if (s == SL_OK)
 		*ret = u;

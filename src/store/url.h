@@ -11,7 +11,7 @@
 enum { SL_URL_MAX = 4096, SL_URL_OPTIONS = 32, SL_URL_WRAPS = 4 };
 
 struct sl_url {
-	char *text; /* as given, for errors */
+	char *text; /* as given, for errors; passwords and tokens as *** */
 	char *wrap[SL_URL_WRAPS]; /* outermost first */
 	int nwrap;
 	char *scheme, *path; /* path: decoded, without a leading "//" */

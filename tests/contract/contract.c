@@ -2,9 +2,7 @@
 #include "contract.h"
 #include "base/digest.h"
 #include "base/mem.h"
-#ifdef SL_WITH_MONGODB
-#include "mongodb_tools.h"
-#endif
+#include "real.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <signal.h>
@@ -66,25 +64,7 @@ const char *sl_test_unique(void)
 	return name;
 }
 
-static const char *kafka_with(const char *options)
-{
-	static char url[512];
-	const char *base = sl_test_server("SIGNLOOP_TEST_KAFKA");
-	snprintf(url, sizeof(url), "%s%cprefix=%s.&session_ms=3000&heartbeat_ms=100&%s", base,
-		strchr(base, '?') ? '&' : '?', sl_test_unique(), options);
-	return url;
-}
-
-static const char *kafka(void)
-{
-	return kafka_with("partitions=1");
-}
-
-static const char *kafka_parted(void)
-{
-	return kafka_with("partitions=4");
-}
-
+/* A store that is left out of this build has no row. */
 const struct sl_backend sl_backends_log[] = {
 	{.name = "mem", .clock = sl_clock_fake, .url = mem, .parted = mem_parted},
 	{.name = "sqlite",
@@ -93,12 +73,17 @@ const struct sl_backend sl_backends_log[] = {
 		.parted = sqlite_parted,
 		.lasts = true,
 		.shared = true},
-	{.name = "kafka", .clock = sl_clock_fake, .url = kafka, .parted = kafka_parted, .lasts = true, .shared = true},
+#ifdef SL_WITH_KAFKA
+	{.name = "kafka", .clock = sl_clock_fake, .url = sl_test_kafka, .parted = sl_test_kafka_parted, .lasts = true, .shared = true},
+#endif
 	{0},
 };
 const struct sl_backend sl_backends_crops[] = {
 	{.name = "mem", .clock = sl_clock_fake, .url = mem},
 	{.name = "sqlite", .clock = sl_clock_fake, .url = sqlite, .lasts = true, .shared = true},
+#ifdef SL_WITH_HBASE
+	{.name = "hbase", .clock = sl_clock_fake, .url = sl_test_hbase, .drop = sl_test_hbase_drop, .lasts = true, .shared = true},
+#endif
 	{0},
 };
 const struct sl_backend sl_backends_reviews[] = {
@@ -109,7 +94,7 @@ const struct sl_backend sl_backends_reviews[] = {
 		.clock = sl_clock_fake,
 		.url = sl_test_mongodb,
 		.drop = sl_test_mongodb_drop,
-		.divide = 4,
+		.divide = 20, /* its find reads every document, 1 ms each */
 		.lasts = true,
 		.shared = true},
 #endif
@@ -118,6 +103,14 @@ const struct sl_backend sl_backends_reviews[] = {
 const struct sl_backend sl_backends_artifacts[] = {
 	{.name = "mem", .clock = sl_clock_fake, .url = mem},
 	{.name = "dir", .clock = sl_clock_fake, .url = dir, .lasts = true, .shared = true},
+#ifdef SL_WITH_WEBHDFS
+	{.name = "webhdfs",
+		.clock = sl_clock_fake,
+		.url = sl_test_webhdfs,
+		.drop = sl_test_webhdfs_drop,
+		.lasts = true,
+		.shared = true},
+#endif
 	{0},
 };
 

@@ -38,7 +38,7 @@ static enum sl_status until_sure(struct sl_reviews *r, const char *key, const st
 	enum sl_status s;
 	do
 		s = sl_reviews_vote(r, key, v, ret, NULL);
-	while (s == SL_TIMEOUT);
+	while (s == SL_TIMEOUT || s == SL_BUSY);
 	return s;
 }
 
@@ -54,7 +54,7 @@ static void vote_in_crowd(int i, void *arg)
 			struct sl_review got[3];
 			int n = 0;
 			enum sl_status s = sl_reviews_lease(t->r, name, 1 + round % 3, got, &n, NULL);
-			if (s == SL_TIMEOUT)
+			if (s == SL_TIMEOUT || s == SL_BUSY)
 				continue;
 			CHECK_EQ(s, SL_OK);
 			if (!n)
@@ -70,7 +70,7 @@ static void vote_in_crowd(int i, void *arg)
 			if (s != SL_OK || round % 5)
 				continue;
 			s = sl_reviews_undo(t->r, got[0].key, name, &v, NULL);
-			CHECK(s == SL_OK || s == SL_CONFLICT || s == SL_TIMEOUT);
+			CHECK(s == SL_OK || s == SL_CONFLICT || s == SL_TIMEOUT || s == SL_BUSY);
 			t->undone += s == SL_OK;
 		}
 	}

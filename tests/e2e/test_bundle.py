@@ -7,7 +7,7 @@ import sys
 import onnx
 import pytest
 
-from conftest import BUNDLE, ROOT, run, wait_until
+from rig import BUNDLE, ROOT, run, wait_until
 
 sys.path.insert(0, str(ROOT / 'tests' / 'golden'))
 import onnx_models  # noqa: E402

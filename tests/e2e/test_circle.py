@@ -8,60 +8,9 @@ import threading
 import pytest
 import requests
 
-from conftest import fsck, wait_until
+from rig import Voter, fsck, labels_of, send_all, vote_all, wait_until
 
 CAP = 3
-
-
-class Voter:
-    """Leases and votes until there is nothing left; keeps what was answered 2xx."""
-
-    def __init__(self, server, name):
-        self.server, self.name, self.answered = server, name, {}
-
-    def next(self, n=5):
-        r = requests.get(f'{self.server.url}/v1/reviews/next', params={'voter': self.name, 'n': n}, timeout=30)
-        r.raise_for_status()
-        return r.json()['reviews']
-
-    def vote(self, review):
-        choice = str(review['candidates'][0]['class']['index']) if review['candidates'] else 'not_a_sign'
-        body = {'voter': self.name, 'vote_id': f'{self.name}-{review["key"]}', 'choice': choice}
-        r = requests.post(f'{self.server.url}/v1/reviews/{review["key"]}/votes', json=body, timeout=30)
-        if r.status_code == 200:
-            self.answered[review['key']] = choice
-        else:
-            assert r.status_code == 409, r.text  # decided by others in between, or no room
-        return r
-
-    def run(self, limit=10000):
-        while len(self.answered) < limit:
-            reviews = self.next()
-            if not reviews:
-                return self
-            for review in reviews:
-                self.vote(review)
-        return self
-
-
-def send_all(server, frames):
-    with cf.ThreadPoolExecutor(4) as pool:
-        return list(pool.map(lambda f: server.frame(f, device='car1'), frames))
-
-
-def vote_all(server, voters=CAP + 1):
-    with cf.ThreadPoolExecutor(voters) as pool:
-        return list(pool.map(lambda i: Voter(server, f'v{i}').run(), range(voters)))
-
-
-def labels_of(server):
-    labels, after = [], -1
-    while True:
-        page = server.get('/v1/labels', params={'after': after, 'n': 500}).json()
-        labels += page['labels']
-        if not page['labels']:
-            return labels
-        after = page['next']
 
 
 def train_and_publish(server, version):
@@ -90,7 +39,7 @@ def test_whole_circle(start_server, demo_frames):
 
     assert send_all(server, demo_frames[:3])[0]['signs'] == answers[0]['signs']
     wait_until(lambda: server.get('/v1/status').json()['reviews']['open'] >= len(unsure - sure), 30, 'intake')
-    voters = vote_all(server)
+    voters = vote_all(server, CAP + 1)
     for key in list(unsure)[:20]:
         review = server.get(f'/v1/reviews/{key}').json()
         assert review['state'] == 'decided' and review['verdict']['votes'] <= CAP

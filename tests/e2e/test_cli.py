@@ -11,7 +11,7 @@ import termios
 
 import pytest
 
-from conftest import BINARY, run
+from rig import BINARY, run
 
 
 def commands():

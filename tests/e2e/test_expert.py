@@ -4,7 +4,7 @@ import json
 
 import requests
 
-from conftest import ROOT, fsck, run, wait_until
+from rig import ROOT, fsck, run, wait_until
 
 
 def js(*args, **kw):

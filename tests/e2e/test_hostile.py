@@ -24,7 +24,7 @@ import zlib
 import pytest
 import requests
 
-from conftest import BINARY, fsck, run, wait_until
+from rig import BINARY, fsck, run, wait_until
 
 TIMEOUT = 60
 local = threading.local()
@@ -485,7 +485,7 @@ DAMAGE = {
 @pytest.fixture(scope='module')
 def whole_folder(tmp_path_factory, demo_frames):
     """A folder with one of everything: crops, decided reviews, a version, a model; no process in it."""
-    from conftest import Server
+    from rig import Server
     server = Server(tmp_path_factory.mktemp('whole') / 'data', '--reviews-cap', '1', '--curate.linger_ms', '50')
     _, keys = send(server, demo_frames[:20])
     wait_until(lambda: server.get('/v1/reviews/stats').json()['open'] == len(keys), what='reviews')

@@ -8,7 +8,7 @@ import time
 import pytest
 import requests
 
-from conftest import BUNDLE, ROOT, wait_until
+from rig import BUNDLE, ROOT, wait_until
 
 CHROMIUM, DRIVER = shutil.which('chromium'), shutil.which('chromedriver')
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason='no chromium and chromedriver: apt-get install chromium-driver')

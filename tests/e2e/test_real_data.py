@@ -21,7 +21,7 @@ import pytest
 import requests
 from PIL import Image
 
-from conftest import BINARY, BUILD, BUNDLE, ROOT, run
+from rig import BINARY, BUILD, BUNDLE, ROOT, run
 
 sys.path.insert(0, str(ROOT / 'tests' / 'golden'))
 import onnx_models  # noqa: E402

@@ -5,8 +5,7 @@ import subprocess
 import pytest
 import requests
 
-from conftest import BINARY, ROOT, fsck, run, wait_until
-from test_circle import Voter, labels_of, send_all
+from rig import BINARY, ROOT, Voter, fsck, labels_of, run, send_all, wait_until
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ static void work(void *arg)
 	while (sl_loop_goes_on(&p->loop)) {
 		p->turns++;
 		if (p->fails)
-			sl_loop_pause(&p->loop);
+			sl_loop_pause(&p->loop, "the test");
 		else
 			sl_loop_rest(&p->loop, SL_FOREVER);
 		p->longest_pause = SL_LOOP_PAUSE_MAX_MS < p->loop.pause_ms ? -1 : p->loop.pause_ms;
@@ -51,6 +51,21 @@ TEST(loop, a_pause_grows_and_drain_ends_it)
 	until_turns(&p, 3);
 	sl_loop_stop(&p.loop);
 	CHECK(p.longest_pause >= 4 * SL_LOOP_PAUSE_MS / 2);
-	sl_loop_is_well(&p.loop);
-	CHECK_EQ(p.loop.pause_ms, 0);
+}
+
+TEST(loop, says_why_its_last_turn_failed_until_one_goes_well)
+{
+	struct sl_loop l;
+	char why[SL_LOOP_WHY] = "untouched";
+	sl_loop_init(&l);
+	CHECK_STATUS(sl_loop_drain(&l, 0), SL_TIMEOUT); /* so that it does not wait */
+	CHECK(sl_loop_is_fine(&l, why));
+	CHECK_STR(why, "untouched");
+	sl_loop_pause(&l, "the store is away");
+	CHECK(!sl_loop_is_fine(&l, why));
+	CHECK_STR(why, "the store is away");
+	sl_loop_is_well(&l);
+	CHECK(sl_loop_is_fine(&l, why));
+	CHECK_EQ(l.pause_ms, 0);
+	sl_loop_done(&l);
 }

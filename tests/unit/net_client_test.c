@@ -182,6 +182,24 @@ TEST(client, nobody_there_is_away_and_secrets_stay_out_of_the_text)
 	sl_client_free(c);
 }
 
+TEST(client, user_and_password_go_along_and_stay_out_of_the_text)
+{
+	struct stage s = {.nparts = 1, .part = {OK_HI}};
+	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
+	struct sl_client *c =
+		sl_client_new(&(struct sl_client_how){.user = "me", .password = "secret", .connect_ms = 500});
+	struct sl_err err = {0};
+	char url[64];
+
+	stage_open(&s);
+	CHECK_OK(sl_client_call(c, &(struct sl_call){.url = url_of(&s, url, sizeof(url), "/")}, &r, &err));
+	CHECK(strstr(s.got[0], "Authorization: Basic bWU6c2VjcmV0\r\n"));
+	CHECK_STATUS(sl_client_call(c, &(struct sl_call){.url = "http://127.0.0.1:1/"}, &r, &err), SL_AWAY);
+	CHECK(!strstr(err.text, "secret"));
+	sl_client_free(c);
+	stage_close(&s);
+}
+
 TEST(client, cancel_ends_a_call)
 {
 	SL_AUTO(sl_reply_done) struct sl_reply r = {0};

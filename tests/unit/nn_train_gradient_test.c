@@ -13,7 +13,7 @@
 #include <math.h>
 
 enum { PROBES = 7 };
-static const float STEPS[] = {2e-3f, 4e-4f, 1e-4f};
+static const float STEPS[] = {2e-3f, 4e-4f, 1e-4f, 2.5e-5f};
 
 struct net {
 	struct sl_graph *g;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/mem.h"
+#include "base/metric.h"
+#include "core/message.h"
 #include "dataset/segments.h"
 #include "dataset_fixture.h"
 #include "harness.h"
@@ -83,6 +86,7 @@ TEST(curate, stores_at_the_batch_and_after_the_linger)
 	struct sl_err err;
 	CHECK_OK(sl_curator_flush(c, &err));
 	CHECK_EQ(sl_curator_counts(c).rows, 25);
+	CHECK_EQ(sl_metric_value(sl_histogram("signloop_label_lag_seconds", NULL, "")), 25);
 	struct seen s = read_all(&f, &all);
 	CHECK_EQ(all.n, 3);
 	CHECK_EQ(s.rows, 25);
@@ -222,5 +226,135 @@ TEST(curate, labels_that_are_no_class_are_rows_too)
 	fixture_curate(&f);
 	CHECK_EQ(read_all(&f, &all).rows, 1);
 	sl_segments_done(&all);
+	fixture_close(&f);
+}
+
+/* Takes crop store, log or artifact store away from a curator that runs, at every call once: whatever call
+ * it is that fails, no label is lost and none is doubled. */
+static void fails_at(int nth, const char *setting, const char *options)
+{
+	struct fixture f = fixture_open();
+	struct sl_segments all;
+	struct sl_err err;
+	SL_AUTOFREE char *file = sl_fs_join(sl_test_dir(), "away");
+	SL_AUTOFREE char *url = sl_asprintf("fault+mem:?file=%s&every=%d&%s%s", file, nth, options,
+		strcmp(setting, "store.log") ? "" : "&partitions=3");
+	sl_stores_close(&f.st);
+	fixture_set(&f, "store.log", "mem:?partitions=3");
+	fixture_set(&f, setting, url);
+	CHECK_OK(sl_stores_open(f.cfg, sl_test_dir(), &f.st, &err));
+	fixture_set(&f, "curate.batch", "7");
+	fixture_set(&f, "curate.linger_ms", "10");
+	fixture_set(&f, "curate.missing_ms", "0");
+	CHECK_OK(sl_fs_write(file, sl_slice_str(""), true, &err));
+	struct sl_curator *c = NULL;
+	while (sl_curator_new(f.cfg, &f.st, &c, &err) != SL_OK)
+		CHECK(sl_status_is_retriable(err.status));
+	for (int i = 0; i < 40; i++) {
+		char key[SL_KEY];
+		struct sl_label l = {.cls = i % 5};
+		fixture_key(i, key);
+		SL_COPY(l.key, key);
+		SL_COPY(l.source, "model");
+		SL_AUTOJSON json_t *v = sl_label_message(&l, NULL, 0.9, 0, 1);
+		SL_AUTO(sl_buf_done) struct sl_buf text = {0};
+		if (i % 10 == 3)
+			CHECK_OK(sl_buf_puts(&text, "poison"));
+		else
+			CHECK_OK(sl_json_print(v, &text));
+		while (sl_log_append(f.st.log, "labels", key, sl_buf_slice(&text), SL_FOREVER, &err) != SL_OK)
+			;
+	}
+	int64_t lag = 1;
+	while (lag > 0) {
+		enum sl_status s = sl_curator_turn(c, sl_deadline_ms(10), &err);
+		CHECK(s == SL_OK || sl_status_is_retriable(s));
+		while (sl_log_lag(f.st.log, "curate", "labels", &lag, &err) != SL_OK)
+			;
+	}
+	sl_curator_free(c);
+	remove(file);
+	CHECK_OK(sl_segments_list(f.st.artifacts, &all, &err));
+	int64_t rows = 0, skipped = 0, next = 0;
+	for (int i = 0; i < all.n; i++) {
+		next = i && all.segment[i].partition == all.segment[i - 1].partition ? next : 0;
+		CHECK_EQ(all.segment[i].first, next);
+		next = all.segment[i].last + 1;
+		rows += all.segment[i].rows;
+		skipped += all.segment[i].skipped;
+	}
+	CHECK_EQ(rows, 36);
+	CHECK_EQ(skipped, 4);
+	sl_segments_done(&all);
+	fixture_close(&f);
+}
+
+TEST(curate, whatever_call_fails_nothing_is_lost_or_doubled)
+{
+	for (int nth = 5; nth <= 11; nth++) {
+		fails_at(nth, "store.artifacts", "status=AWAY&calls=list,get,put");
+		fails_at(nth, "store.artifacts", "status=TIMEOUT&when=after&calls=put");
+		fails_at(nth, "store.crops", "status=AWAY&calls=get");
+		fails_at(nth, "store.log", "status=AWAY&calls=poll,seek,commit,append");
+	}
+}
+
+TEST(curate, poison_goes_to_the_dead_letters_before_it_counts_as_taken)
+{
+	struct fixture f = fixture_open();
+	struct sl_batch b = {0};
+	struct sl_err err;
+	json_t *v = NULL;
+	label_many(&f, 0, 2);
+	CHECK_OK(sl_log_append(f.st.log, "labels", "k", sl_slice_str("not json"), SL_FOREVER, &err));
+	fixture_curate(&f);
+	CHECK_OK(sl_log_read(f.st.log, "labels.dead", 0, -1, 10, &b, &err));
+	CHECK_EQ(b.n, 1);
+	CHECK_STR(b.message[0].key, "labels-0-2");
+	CHECK_OK(sl_json_parse(b.message[0].body, "dead letter", &v, &err));
+	CHECK_STR(json_string_value(json_object_get(v, "body")), "not json");
+	json_decref(v);
+	sl_batch_done(&b);
+	fixture_close(&f);
+}
+
+/* Two processes on four partitions; one is gone in the middle without leaving (as by kill -9, whose partitions
+ * go to the other when its process is no more: here its consumer is closed and nothing else). */
+TEST(curate, two_at_once_and_one_that_is_gone_store_each_label_once)
+{
+	struct fixture f = fixture_open();
+	struct sl_segments all;
+	struct sl_err err;
+	sl_stores_close(&f.st);
+	fixture_set(&f, "store.log", "mem:?partitions=4");
+	CHECK_OK(sl_stores_open(f.cfg, sl_test_dir(), &f.st, &err));
+	fixture_set(&f, "curate.batch", "20");
+	fixture_set(&f, "curate.linger_ms", "10");
+	struct sl_curator *one = open_curator(&f), *two = open_curator(&f);
+	label_many(&f, 0, 200);
+	for (int i = 0; i < 5; i++) {
+		turn(one);
+		turn(two);
+	}
+	label_many(&f, 200, 300);
+	struct sl_err ignored;
+	(void)sl_curator_turn(two, sl_deadline_ms(1), &ignored); /* holds labels that it did not store */
+	sl_curator_free(two);
+	int64_t lag = 1;
+	while (lag) {
+		turn(one);
+		CHECK_OK(sl_log_lag(f.st.log, "curate", "labels", &lag, &err));
+	}
+	CHECK_OK(sl_segments_list(f.st.artifacts, &all, &err));
+	int64_t rows = 0, next = 0;
+	for (int i = 0; i < all.n; i++) {
+		next = i && all.segment[i].partition == all.segment[i - 1].partition ? next : 0;
+		CHECK_EQ(all.segment[i].first, next);
+		next = all.segment[i].last + 1;
+		rows += all.segment[i].rows;
+	}
+	CHECK_EQ(rows, 300);
+	sl_segments_done(&all);
+	sl_curator_free(one);
 	fixture_close(&f);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "harness.h"
@@ -99,6 +100,116 @@ TEST(intake, poison_never_blocks)
 	wait_caught_up(&g);
 	CHECK_EQ(open_reviews(&g), SL_COUNT(bad) + 1);
 	role_rig_close(&g);
+}
+
+static json_t *dead_letters(struct role_rig *g)
+{
+	json_t *list = json_array();
+	struct sl_batch b = {0};
+	struct sl_err err;
+	CHECK_OK(sl_log_read(g->ctx.stores.log, "reviews.dead", 0, -1, SL_BATCH_MAX, &b, &err));
+	for (int i = 0; i < b.n; i++) {
+		json_t *v = NULL;
+		CHECK_OK(sl_json_parse(b.message[i].body, "dead letter", &v, &err));
+		json_object_set_new(v, "message_key", json_string(b.message[i].key));
+		json_array_append_new(list, v);
+	}
+	sl_batch_done(&b);
+	return list;
+}
+
+static const char *text_of(json_t *v, const char *name)
+{
+	const char *s = json_string_value(json_object_get(v, name));
+	return s ? s : "";
+}
+
+TEST(intake, poison_goes_to_the_dead_letters_with_the_reason)
+{
+	struct role_rig g;
+	SL_AUTOFREE char *big = sl_alloc(60001), *dear = sl_alloc(60001);
+	role_rig_open(&g, NULL);
+	rig_review_message(&g, 1);
+	append(&g, "no \"json\"");
+	append(&g, "\xff\xfe");
+	append(&g, "");
+	memset(big, 'x', 60000);
+	memset(dear, 1, 60000); /* as JSON text six times as long */
+	big[60000] = dear[60000] = 0;
+	append(&g, big);
+	append(&g, dear);
+	rig_review_message(&g, 2);
+	role_rig_start(&g, intake_only);
+	wait_caught_up(&g);
+	CHECK_EQ(open_reviews(&g), 2);
+	SL_AUTOJSON json_t *dead = dead_letters(&g);
+	CHECK_EQ(json_array_size(dead), 5);
+	json_t *v = json_array_get(dead, 0);
+	CHECK_EQ(json_integer_value(json_object_get(v, "v")), 1);
+	CHECK_STR(text_of(v, "topic"), "reviews");
+	CHECK_STR(text_of(v, "key"), "k");
+	CHECK_STR(text_of(v, "body"), "no \"json\"");
+	CHECK_STR(text_of(v, "message_key"), "reviews-0-1");
+	CHECK_EQ(json_integer_value(json_object_get(v, "position")), 1);
+	CHECK(strstr(text_of(v, "reason"), "message"));
+	CHECK_STR(text_of(json_array_get(dead, 1), "body_base64"), "//4=");
+	CHECK_STR(text_of(json_array_get(dead, 2), "body"), "");
+	CHECK_EQ(strlen(text_of(json_array_get(dead, 3), "body")), 32768);
+	CHECK_EQ(json_integer_value(json_object_get(json_array_get(dead, 3), "bytes")), 60000);
+	CHECK_EQ(strlen(text_of(json_array_get(dead, 4), "body_base64")), (32768 + 2) / 3 * 4);
+	CHECK_EQ(sl_metric_value(sl_counter("signloop_dead_letters_total", "topic=\"reviews\"", "")), 5);
+	role_rig_close(&g);
+}
+
+/* A dead letter that cannot be sent holds up its topic: it must not be lost. */
+TEST(intake, the_position_waits_for_the_dead_letter)
+{
+	struct role_rig g;
+	struct sl_err err;
+	SL_AUTOFREE char *file = sl_fs_join(sl_test_dir(), "away");
+	SL_AUTOFREE char *url = sl_asprintf("store.log=fault+mem:?calls=append&file=%s", file);
+	int64_t at = 0;
+	char why[128] = "";
+	role_rig_open(&g, (const char *const[]){url, NULL});
+	rig_review_message(&g, 1);
+	append(&g, "poison");
+	CHECK_OK(sl_fs_write(file, sl_slice_str(""), true, &err));
+	role_rig_start(&g, intake_only);
+	while (sl_role_intake.is_ready(g.state[0], why))
+		sched_yield();
+	CHECK_OK(sl_reviews_position(g.ctx.stores.reviews, "intake", 0, &at, &err));
+	CHECK_EQ(at, -1);
+	remove(file);
+	wait_caught_up(&g);
+	SL_AUTOJSON json_t *dead = dead_letters(&g);
+	CHECK_EQ(json_array_size(dead), 1);
+	CHECK_EQ(open_reviews(&g), 1);
+	role_rig_close(&g);
+}
+
+/* Two processes share the partitions; one leaves without a word and comes back. */
+TEST(intake, two_at_once_have_each_message_once)
+{
+	struct role_rig a, b;
+	SL_AUTOFREE char *log = sl_asprintf("store.log=sqlite:%s/log.db?partitions=4", sl_test_dir());
+	SL_AUTOFREE char *reviews = sl_asprintf("store.reviews=sqlite:%s/reviews.db", sl_test_dir());
+	const char *const words[] = {log, reviews, NULL};
+	role_rig_open(&a, words);
+	role_rig_open(&b, words);
+	for (int i = 0; i < 300; i++)
+		rig_review_message(&a, i);
+	role_rig_start(&a, intake_only);
+	role_rig_start(&b, intake_only);
+	for (int i = 250; i < 500; i++) /* fifty of them again */
+		rig_review_message(i % 2 ? &a : &b, i);
+	wait_caught_up(&a);
+	CHECK_EQ(open_reviews(&a), 500);
+	role_rig_close(&b);
+	for (int i = 500; i < 600; i++)
+		rig_review_message(&a, i);
+	wait_caught_up(&a);
+	CHECK_EQ(open_reviews(&a), 600);
+	role_rig_close(&a);
 }
 
 TEST(intake, restart_goes_on_where_the_review_store_is)

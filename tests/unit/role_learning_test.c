@@ -304,3 +304,49 @@ TEST(learning, the_originals_routes_answer_at_once_with_a_job)
 	CHECK_EQ(json_array_size(json_object_get(jobs, "jobs")), 3);
 	role_rig_close(&g);
 }
+
+/* A job whose store is away waits for it, says so, and ends well when it is back; a cancel ends the wait. */
+TEST(learning, a_job_waits_for_a_store_that_is_away)
+{
+	static const struct sl_role *const learning_only[] = {&sl_role_learning, NULL};
+	struct role_rig g;
+	struct sl_err err;
+	char why[128] = "", what[64];
+	SL_AUTOFREE char *away = sl_fs_join(sl_test_dir(), "away");
+	SL_AUTOFREE char *store = sl_asprintf("store.artifacts=fault+mem:?file=%s", away);
+	role_rig_open(&g, (const char *const[]){store, NULL});
+	role_rig_start(&g, learning_only);
+	CHECK(sl_role_learning.is_ready(g.state[0], why));
+	CHECK_OK(sl_fs_write(away, sl_slice_str(""), true, &err));
+	for (int cancel = 0; cancel < 2; cancel++) {
+		json_t *job = ask_json(g.port, "POST /v1/jobs", "{\"kind\":\"evaluate\"}", 202);
+		snprintf(what, sizeof(what), "GET /v1/jobs/%s", json_string_value(json_object_get(job, "id")));
+		while (!json_is_string(json_object_get(job, "waits"))) {
+			json_decref(job);
+			job = ask_json(g.port, what, NULL, 200);
+		}
+		CHECK(strstr(json_string_value(json_object_get(job, "waits")), "fault"));
+		CHECK_STR(json_string_value(json_object_get(job, "state")), "running");
+		CHECK(!sl_role_learning.is_ready(g.state[0], why));
+		CHECK(strstr(why, "the artifact store"));
+		if (cancel) {
+			char stop[80];
+			snprintf(stop, sizeof(stop), "DELETE /v1/jobs/%s",
+				json_string_value(json_object_get(job, "id")));
+			json_decref(ask_json(g.port, stop, NULL, 200));
+		} else {
+			remove(away);
+		}
+		while (!strcmp(json_string_value(json_object_get(job, "state")), "running")) {
+			json_decref(job);
+			job = ask_json(g.port, what, NULL, 200);
+		}
+		/* there is no candidate to evaluate: the store's answer, no more its absence */
+		CHECK_STR(json_string_value(json_object_get(job, "state")), cancel ? "cancelled" : "failed");
+		if (!cancel)
+			CHECK(strstr(json_string_value(json_object_get(job, "error")), "candidate"));
+		json_decref(job);
+		CHECK_OK(sl_fs_write(away, sl_slice_str(""), true, &err));
+	}
+	role_rig_close(&g); /* and a drain with the store away ends at once */
+}

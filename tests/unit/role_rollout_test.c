@@ -169,3 +169,116 @@ TEST(rollout, a_damaged_cached_bundle_is_fetched_again)
 	CHECK_STR(is, a);
 	role_rig_close(&g);
 }
+
+/* Nothing was published yet and the store is away when it starts: the bundle that ships is published all the same
+ * when it is back, and one in service goes on while the store is away again. */
+TEST(rollout, a_store_that_is_away_is_waited_for_and_named)
+{
+	struct role_rig g;
+	char a[SL_DIGEST], b[SL_DIGEST], why[128] = "";
+	SL_AUTOFREE char *path = write_bundle("shipped", a);
+	SL_AUTOFREE char *word = sl_asprintf("bundle=%s", path);
+	SL_AUTOFREE char *away = sl_fs_join(sl_test_dir(), "away");
+	SL_AUTOFREE char *store = sl_asprintf("store.artifacts=fault+mem:?file=%s", away);
+	struct sl_err err;
+	role_rig_open(&g, (const char *const[]){word, store, "rollout.check_ms=100", NULL});
+	CHECK_OK(sl_fs_write(away, sl_slice_str(""), true, &err));
+	role_rig_start(&g, roles);
+	CHECK(!sl_role_rollout.is_ready(g.state[0], why));
+	CHECK(strstr(why, "the artifact store"));
+	remove(away);
+	wait_live(&g, a);
+	put(&g, "b", b);
+	CHECK_OK(sl_fs_write(away, sl_slice_str(""), true, &err));
+	why[0] = 0;
+	while (!*why)
+		CHECK(sl_role_rollout.is_ready(g.state[0], why)); /* ready, and says what it lacks */
+	CHECK(strstr(why, "the artifact store"));
+	remove(away);
+	publish(&g, b);
+	wait_live(&g, b);
+	role_rig_close(&g);
+}
+
+/* Two processes start on an empty registry at once, and both follow. */
+TEST(rollout, two_at_once_publish_one_first_bundle_and_both_follow)
+{
+	struct role_rig g[2];
+	char a[SL_DIGEST], b[SL_DIGEST];
+	SL_AUTOFREE char *path = write_bundle("shipped", a);
+	SL_AUTOFREE char *word = sl_asprintf("bundle=%s", path);
+	SL_AUTOFREE char *log = sl_asprintf("store.log=sqlite:%s/log.db", sl_test_dir());
+	SL_AUTOFREE char *artifacts = sl_asprintf("store.artifacts=dir:%s/artifacts", sl_test_dir());
+	SL_AUTOFREE char *other = sl_fs_join(sl_test_dir(), "other");
+	struct sl_err err;
+	CHECK_OK(sl_fs_mkdirs(other, &err));
+	for (int i = 0; i < 2; i++) {
+		role_rig_open(&g[i], (const char *const[]){word, log, artifacts, "rollout.check_ms=100", NULL});
+		g[i].ctx.data_dir = i ? other : sl_test_dir();
+	}
+	for (int i = 0; i < 2; i++)
+		role_rig_start(&g[i], roles);
+	for (int i = 0; i < 2; i++)
+		wait_live(&g[i], a);
+	SL_AUTO(sl_alias_log_done) struct sl_alias_log l = {0};
+	CHECK_OK(sl_alias_log_read(g[0].ctx.stores.artifacts, "live", &l, &err));
+	CHECK_EQ(l.n, 1);
+	put(&g[0], "b", b);
+	publish(&g[1], b);
+	for (int i = 0; i < 2; i++)
+		wait_live(&g[i], b);
+	for (int i = 0; i < 2; i++)
+		role_rig_close(&g[i]);
+}
+
+struct publisher {
+	struct role_rig *g;
+	char digest[2][SL_DIGEST];
+	int won, refused;
+};
+
+/* Moves live to and fro; CONFLICT and EXISTS are how a race is lost. */
+static void *publish_often(void *arg)
+{
+	struct publisher *p = arg;
+	for (int i = 0; i < 20; i++) {
+		struct sl_alias_entry e;
+		struct sl_err err;
+		struct sl_publish o = {.digest = p->digest[i % 2], .force = true, .by = "race"};
+		enum sl_status s = sl_model_publish(&p->g->ctx.stores, p->g->cfg, &o, &e, NULL, &err);
+		CHECK(s == SL_OK || s == SL_CONFLICT || s == SL_EXISTS);
+		p->won += s == SL_OK;
+		p->refused += s != SL_OK;
+	}
+	return NULL;
+}
+
+/* Of two writers of one alias each number has one winner, who the loser is told of; the log has no gap. */
+TEST(registry_race, two_that_publish_at_once_make_one_order_without_a_gap)
+{
+	struct role_rig g[2];
+	struct publisher p[2];
+	pthread_t thread[2];
+	SL_AUTOFREE char *artifacts = sl_asprintf("store.artifacts=dir:%s/artifacts", sl_test_dir());
+	struct sl_err err;
+	for (int i = 0; i < 2; i++) {
+		role_rig_open(&g[i], (const char *const[]){artifacts, NULL});
+		p[i] = (struct publisher){.g = &g[i]};
+		put(&g[i], "a", p[i].digest[i]);
+		put(&g[i], "b", p[i].digest[!i]);
+	}
+	for (int i = 0; i < 2; i++)
+		thread[i] = sl_thread_start("publish", publish_often, &p[i]);
+	for (int i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	SL_AUTO(sl_alias_log_done) struct sl_alias_log l = {0};
+	CHECK_OK(sl_alias_log_read(g[0].ctx.stores.artifacts, "live", &l, &err));
+	CHECK_EQ(l.n, p[0].won + p[1].won);
+	CHECK_EQ(p[0].won + p[0].refused + p[1].won + p[1].refused, 40);
+	for (int i = 0; i < l.n; i++) {
+		CHECK_EQ(l.entry[i].n, i + 1);
+		CHECK_STR(l.entry[i].previous, i ? l.entry[i - 1].digest : "");
+	}
+	for (int i = 0; i < 2; i++)
+		role_rig_close(&g[i]);
+}

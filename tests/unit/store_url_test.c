@@ -62,6 +62,25 @@ TEST(store_url, a_path_survives_the_round)
 	sl_url_done(&u);
 }
 
+TEST(store_url, texts_show_no_secret)
+{
+	static const char *const url[][2] = {
+		{"kafka://u:p@w@h:1,h:2/x?a=1&key_password=s&b=2", "kafka://u:***@h:1,h:2/x?a=1&key_password=***&b=2"},
+		{"webhdfs://h:1/a@b:c?token=t&user=u", "webhdfs://h:1/a@b:c?token=***&user=u"},
+		{"hbase://h?password=s", "hbase://h?password=***"},
+		{"mongodb://u@h", "mongodb://u@h"},
+		{"mem:", "mem:"},
+		{"dir:/a:b@c?x=password", "dir:/a:b@c?x=password"},
+	};
+	struct sl_err err;
+	for (size_t i = 0; i < SL_COUNT(url); i++) {
+		struct sl_url u = {0};
+		CHECK_OK(sl_url_parse(url[i][0], &u, &err));
+		CHECK_STR(u.text, url[i][1]);
+		sl_url_done(&u);
+	}
+}
+
 #define REFUSED(kind, type, url, status, word) \
 	do { \
 		struct sl_err err; \
@@ -71,13 +90,21 @@ TEST(store_url, a_path_survives_the_round)
 			sl_test_fail(__FILE__, __LINE__, "%s: '%s' does not say %s", url, err.text, word); \
 	} while (0)
 
+/* A backend of some builds: it refuses this URL itself, or the registry says what there is instead. */
+#define OPTIONAL(kind, type, url, built, absent) \
+	do { \
+		struct type *opened; \
+		bool is_absent = kind(url, cfg, &opened, NULL) == SL_UNSUPPORTED; \
+		REFUSED(kind, type, url, is_absent ? SL_UNSUPPORTED : SL_USAGE, is_absent ? (absent) : (built)); \
+	} while (0)
+
 TEST(store_registry, every_scheme_is_known_and_says_what_to_do)
 {
 	struct sl_config *cfg = sl_settings_new();
-	REFUSED(sl_log_open, sl_log, "kafka://h:9092", SL_UNSUPPORTED, "not in this build; use mem: or sqlite:PATH");
-	REFUSED(sl_crops_open, sl_crops, "hbase://h:8080", SL_UNSUPPORTED, "sqlite:PATH");
-	REFUSED(sl_reviews_open, sl_reviews, "mongodb://h:27017", SL_UNSUPPORTED, "sqlite:PATH");
-	REFUSED(sl_artifacts_open, sl_artifacts, "webhdfs://h:9870/x", SL_UNSUPPORTED, "dir:PATH");
+	OPTIONAL(sl_log_open, sl_log, "kafka://h:9092?partitions=0", "from 1 to", "not in this build; use mem: or sqlite:PATH");
+	OPTIONAL(sl_crops_open, sl_crops, "hbase://h", "each gateway is HOST:PORT", "sqlite:PATH");
+	OPTIONAL(sl_reviews_open, sl_reviews, "mongodb://h:27017?w=1", "majority is wanted", "sqlite:PATH");
+	OPTIONAL(sl_artifacts_open, sl_artifacts, "webhdfs://h:9870", "a folder of its own", "dir:PATH");
 	REFUSED(sl_log_open, sl_log, "kafak://h", SL_USAGE, "mem:, sqlite:PATH or kafka://HOST:PORT");
 	REFUSED(sl_log_open, sl_log, "hbase://h", SL_USAGE, "no log is called 'hbase'");
 	REFUSED(sl_artifacts_open, sl_artifacts, "sqlite:x", SL_USAGE, "mem:, dir:PATH or webhdfs://HOST:PORT/PATH");
@@ -194,8 +221,79 @@ TEST(stores, empty_settings_mean_the_data_folder)
 	SL_AUTOFREE char *object = sl_fs_join(dir, "artifacts/a/b");
 	CHECK(sl_fs_is_file(object));
 	CHECK_OK(sl_config_set(cfg, "store.log", "mem:", "test", &err));
-	CHECK_OK(sl_config_set(cfg, "store.artifacts", "webhdfs://h:1/x", "test", &err));
-	CHECK_STATUS(
-		sl_stores_open(cfg, dir, &s, &err), SL_UNSUPPORTED); /* and nothing stays open: the leak check says */
+	CHECK_OK(sl_config_set(cfg, "store.artifacts", "sqlite:x", "test", &err));
+	CHECK_STATUS(sl_stores_open(cfg, dir, &s, &err), SL_USAGE); /* and nothing stays open: the leak check says */
+	sl_config_free(cfg);
+}
+
+static void touch(const char *path)
+{
+	struct sl_err err;
+	CHECK_OK(sl_fs_write(path, sl_slice_str(""), true, &err));
+}
+
+/* A store that goes and comes back under a process that runs. */
+TEST(store_fault, a_file_takes_the_store_away_and_gives_it_back)
+{
+	struct sl_config *cfg = sl_settings_new();
+	struct sl_err err;
+	struct sl_crops *c;
+	struct sl_crop crop;
+	SL_AUTOFREE char *away = sl_fs_join(sl_test_dir(), "away");
+	SL_AUTOFREE char *url = sl_asprintf("fault+mem:?file=%s", away);
+	touch(away);
+	CHECK_STATUS(sl_crops_open(url, cfg, &c, &err), SL_AWAY);
+	remove(away);
+	CHECK_OK(sl_crops_open(url, cfg, &c, &err));
+	CHECK_STATUS(sl_crops_get(c, "z", &crop, &err), SL_NOT_FOUND);
+	touch(away);
+	for (int i = 0; i < 3; i++)
+		CHECK_STATUS(sl_crops_get(c, "z", &crop, &err), SL_AWAY);
+	remove(away);
+	CHECK_STATUS(sl_crops_get(c, "z", &crop, &err), SL_NOT_FOUND);
+	sl_crops_close(c);
+	sl_config_free(cfg);
+}
+
+TEST(store_health, says_which_store_is_away_since_when_and_why)
+{
+	char why[128] = "";
+	struct sl_err err;
+	int64_t from = sl_now_ms();
+	CHECK(sl_health_is_well(SL_NEEDS_LOG | SL_NEEDS_CROPS, why));
+	sl_health_note(SL_STORE_CROPS, SL_AWAY, (sl_fail(&err, SL_AWAY, "no route to hbase"), &err));
+	CHECK(!sl_health_is_well(SL_NEEDS_LOG | SL_NEEDS_CROPS, why));
+	CHECK(strstr(why, "the crop store") && strstr(why, "no route to hbase"));
+	CHECK(sl_health_is_well(SL_NEEDS_LOG, why));
+	struct sl_away a = sl_health_of(SL_STORE_CROPS);
+	CHECK(a.since_ms >= from && a.since_ms <= sl_now_ms());
+	CHECK_NEAR(sl_metric_value(sl_gauge("signloop_store_away_since_seconds", "store=\"crops\"", "")),
+		(double)a.since_ms / 1000, 1e-6);
+	sl_health_note(SL_STORE_CROPS, SL_TIMEOUT, NULL);
+	CHECK_EQ(sl_health_of(SL_STORE_CROPS).since_ms, a.since_ms); /* since the first */
+	sl_health_note(SL_STORE_CROPS, SL_BUSY, NULL); /* says nothing of the server */
+	CHECK_EQ(sl_health_of(SL_STORE_CROPS).since_ms, a.since_ms);
+	sl_health_note(SL_STORE_CROPS, SL_NOT_FOUND, NULL); /* an answer */
+	CHECK_EQ(sl_health_of(SL_STORE_CROPS).since_ms, 0);
+	CHECK(sl_health_is_worth_it(SL_NEEDS_CROPS));
+}
+
+/* An empty poll is no sign that the log is there: a client may wait for messages in vain. */
+TEST(store_health, an_empty_poll_is_no_sign_of_life)
+{
+	struct sl_config *cfg = sl_settings_new();
+	struct sl_log *l;
+	struct sl_consumer *c;
+	struct sl_batch b;
+	struct sl_err err;
+	CHECK_OK(sl_log_open("mem:", cfg, &l, &err));
+	CHECK_OK(sl_consumer_open(l, "g", "t", &c, &err));
+	sl_health_note(SL_STORE_LOG, SL_AWAY, NULL);
+	CHECK_OK(sl_consumer_poll(c, 1, 0, &b, &err));
+	CHECK(sl_health_of(SL_STORE_LOG).since_ms != 0);
+	CHECK_OK(sl_log_append(l, "t", "k", sl_slice_str("x"), SL_FOREVER, &err));
+	CHECK_EQ(sl_health_of(SL_STORE_LOG).since_ms, 0);
+	sl_consumer_close(c);
+	sl_log_close(l);
 	sl_config_free(cfg);
 }

@@ -16,7 +16,7 @@ from .state import lock
 HERE = pathlib.Path(__file__).resolve().parent.parent
 COPY = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies'
 TRIES = 3  # a download that breaks off is taken up again
-PROGRESS_S = 5
+PROGRESS_S = 2  # the first line of progress; each next one when twice that time has gone by
 JAVA_MIN = 17
 
 
@@ -38,15 +38,16 @@ def java_version(program):
 
 
 def watch(argv, log, say, what, count):
-    """Runs it with its output in the log and a line every PROGRESS_S; gives the exit status."""
+    """Runs it with its output in the log and lines of progress; gives the exit status."""
     with open(log, 'ab') as out:
-        start = time.monotonic()
+        start, told = time.monotonic(), PROGRESS_S
         child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         try:
             while True:
                 try:
-                    return child.wait(PROGRESS_S)
+                    return child.wait(max(0, start + told - time.monotonic()))
                 except subprocess.TimeoutExpired:
+                    told *= 2
                     say(f'{what}: {time.monotonic() - start:.0f} s{count()}')
         finally:
             if child.poll() is None:

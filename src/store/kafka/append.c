@@ -104,7 +104,7 @@ static void release(struct sl_producer *p)
 {
 	if (--p->refs)
 		return;
-	if (!sl_trouble_is_fatal(&p->trouble))
+	if (!rd_kafka_fatal_error(p->rk, NULL, 0))
 		rd_kafka_flush(p->rk, SL_KAFKA_CLOSE_MS);
 	rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
 	rd_kafka_flush(p->rk, SL_KAFKA_CLOSE_MS);
@@ -125,7 +125,7 @@ static enum sl_status acquire(struct sl_kafka *k, struct sl_producer **ret, stru
 	struct sl_producer *old = NULL;
 	enum sl_status s = SL_OK;
 	pthread_mutex_lock(&k->lock);
-	if (k->producer && sl_trouble_is_fatal(&k->producer->trouble))
+	if (k->producer && rd_kafka_fatal_error(k->producer->rk, NULL, 0))
 		old = SL_TAKE(k->producer);
 	if (!k->producer)
 		s = start(k, &k->producer, err);
@@ -241,6 +241,20 @@ static rd_kafka_resp_err_t wait_for(struct delivery *d, int64_t deadline_us)
 	return code;
 }
 
+/* The topic went away, or changed: all is asked anew. */
+static void forget(struct sl_producer *p)
+{
+	struct lane lane[SL_KAFKA_TOPICS];
+	sl_kafka_topics_forget(p->k);
+	pthread_mutex_lock(&p->lock);
+	int n = p->nlane;
+	memcpy(lane, p->lane, sizeof(lane));
+	p->nlane = 0;
+	pthread_mutex_unlock(&p->lock);
+	for (int i = 0; i < n; i++)
+		rd_kafka_topic_destroy(lane[i].rkt);
+}
+
 /* time_ms: of each; NULL: now. */
 static enum sl_status send_all(struct sl_producer *p, const struct sl_entry *e, const int *partition,
 	const int64_t *time_ms, int n, int64_t deadline_us, struct sl_err *err)
@@ -260,7 +274,7 @@ static enum sl_status send_all(struct sl_producer *p, const struct sl_entry *e, 
 	}
 	if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
 		code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
-		sl_kafka_topics_forget(p->k);
+		forget(p);
 	char what[SL_TOPIC + 16];
 	snprintf(what, sizeof(what), "append to %s", e->topic);
 	return sl_kafka_fail(p->k, &p->trouble, err, code, what, NULL);

@@ -38,20 +38,11 @@ bool sl_trouble_is_down(struct sl_trouble *t)
 	return down;
 }
 
-bool sl_trouble_is_fatal(struct sl_trouble *t)
-{
-	pthread_mutex_lock(&t->lock);
-	bool fatal = t->fatal;
-	pthread_mutex_unlock(&t->lock);
-	return fatal;
-}
-
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
 	struct sl_trouble *t = opaque;
 	pthread_mutex_lock(&t->lock);
 	t->down |= code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
-	t->fatal |= code == RD_KAFKA_RESP_ERR__FATAL;
 	/* "3/3 brokers are down" says less than what was said before. */
 	if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || !t->code) {
 		t->code = code;
@@ -164,7 +155,7 @@ bool sl_kafka_take(struct sl_batch_builder *b, const char *topic, const rd_kafka
 	return sl_batch_add(b, &to);
 }
 
-static rd_kafka_resp_err_t ask_broker(struct sl_kafka *k, int ms)
+rd_kafka_resp_err_t sl_kafka_ping(struct sl_kafka *k, int ms)
 {
 	const struct rd_kafka_metadata *md;
 	char full[SL_KAFKA_NAME];
@@ -184,7 +175,7 @@ static enum sl_status greet(struct sl_kafka *k, struct sl_err *err)
 {
 	struct sl_trouble *t = &k->trouble;
 	for (int64_t until = sl_deadline_ms(k->opt.connect_ms);;) {
-		if (!ask_broker(k, sl_kafka_ms(until, GREET_MS))) {
+		if (!sl_kafka_ping(k, sl_kafka_ms(until, GREET_MS))) {
 			sl_trouble_clear(t);
 			return SL_OK;
 		}

@@ -25,14 +25,12 @@ struct sl_trouble {
 	rd_kafka_resp_err_t code;
 	char text[160];
 	bool down; /* no broker answers this handle */
-	bool fatal; /* the handle is of no use any more */
 };
 
 void sl_trouble_init(struct sl_trouble *t);
 void sl_trouble_done(struct sl_trouble *t);
 void sl_trouble_clear(struct sl_trouble *t);
 bool sl_trouble_is_down(struct sl_trouble *t);
-bool sl_trouble_is_fatal(struct sl_trouble *t);
 
 struct sl_kafka_options {
 	int64_t partitions, replication, min_insync, retention_ms, connect_ms, request_ms, session_ms, heartbeat_ms;
@@ -73,6 +71,7 @@ struct sl_kafka {
 /* A new handle of a copy of conf; owner as the callbacks' opaque. USAGE when librdkafka refuses (a file, say). */
 enum sl_status sl_kafka_handle(struct sl_kafka *k, rd_kafka_type_t type, rd_kafka_conf_t *conf,
 	struct sl_trouble *owner, rd_kafka_t **ret, struct sl_err *err);
+rd_kafka_resp_err_t sl_kafka_ping(struct sl_kafka *k, int ms); /* does any broker answer? */
 enum sl_status sl_kafka_status(rd_kafka_resp_err_t code);
 /* "kafka HOST: WHAT: librdkafka's words (why)" with the status of code; t may be NULL. */
 enum sl_status sl_kafka_fail(struct sl_kafka *k, struct sl_trouble *t, struct sl_err *err, rd_kafka_resp_err_t code,

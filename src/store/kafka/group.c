@@ -10,6 +10,7 @@
 enum {
 	SETTLE_SESSIONS = 2, /* a rebalance waits for a dead member for one session; and then some */
 	SETTLE_MS = 10000,
+	DOWN_MS = 3000, /* how long a call waits for a group whose brokers are away */
 	SEEK_MS = 300000, /* librdkafka 2.0.2 takes this one for microseconds */
 	SEEK_AGAIN_MS = 5, /* a stream that is just starting cannot be moved yet */
 };
@@ -32,25 +33,28 @@ static int64_t settle_deadline(const struct sl_member *m)
 	return sl_deadline_ms(SETTLE_MS + SETTLE_SESSIONS * m->k->opt.session_ms);
 }
 
-/* With the lock held, before and after: waits until no rebalance is going on. */
+/* With the lock held, before and after: waits until no rebalance is going on, or for a while
+ * when no broker is there to end it. */
 static enum sl_status wait_settled(struct sl_member *m, int64_t deadline_us, struct sl_err *err)
 {
+	int64_t patience = SL_FOREVER;
 	while (m->phase != SL_IN) {
 		uint64_t seen = sl_member_growth(m);
+		bool down = sl_trouble_is_down(&m->trouble);
 		if (m->refused) {
 			m->refused = false;
 			return sl_fail(err, m->why.status, "%s", m->why.text);
 		}
-		pthread_mutex_unlock(&m->lock);
-		bool in_time = sl_member_wait(m, seen, deadline_us);
-		pthread_mutex_lock(&m->lock);
-		if (!in_time && m->phase != SL_IN) {
-			bool down = sl_trouble_is_down(&m->trouble);
+		patience = !down ? SL_FOREVER : SL_MIN(patience, sl_deadline_ms(DOWN_MS));
+		if (sl_is_past(SL_MIN(deadline_us, patience))) {
 			char what[SL_MESSAGE_KEY + 64];
 			snprintf(what, sizeof(what), "group %s: no partitions were given out yet", m->group);
 			return sl_kafka_fail(m->k, &m->trouble, err,
 				down ? RD_KAFKA_RESP_ERR__TRANSPORT : RD_KAFKA_RESP_ERR__TIMED_OUT, what, NULL);
 		}
+		pthread_mutex_unlock(&m->lock);
+		sl_member_wait(m, seen, SL_MIN(deadline_us, sl_deadline_ms(SL_KAFKA_TICK_MS)));
+		pthread_mutex_lock(&m->lock);
 	}
 	return SL_OK;
 }

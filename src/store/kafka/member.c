@@ -222,9 +222,7 @@ static void hear(struct sl_member *m, const rd_kafka_message_t *msg)
 /* An idle handle does not notice that its brokers are back. */
 static void probe(struct sl_member *m)
 {
-	int n;
-	sl_kafka_topics_forget(m->k);
-	if (sl_kafka_topic(m->k, m->topic, false, sl_deadline_ms(PROBE_MS), &n, NULL) == SL_OK)
+	if (!sl_kafka_ping(m->k, PROBE_MS))
 		sl_trouble_clear(&m->trouble);
 }
 
@@ -234,7 +232,7 @@ void *sl_member_main(void *member)
 	for (int64_t again = 0, look = 0; !m->quits;) {
 		uint64_t seen = sl_member_growth(m);
 		bool wanted = !is_silent(m);
-		if (m->rk && (!wanted || m->rejoins || sl_trouble_is_fatal(&m->trouble))) {
+		if (m->rk && (!wanted || m->rejoins || rd_kafka_fatal_error(m->rk, NULL, 0))) {
 			again = m->rejoins ? sl_deadline_ms(AGAIN_MS) : 0;
 			leave(m);
 			continue;

@@ -194,6 +194,26 @@ static enum sl_status make_uri(struct sl_url *u, const struct address *a, mongoc
 	return s;
 }
 
+static void on_heartbeat(const mongoc_apm_server_heartbeat_succeeded_t *event)
+{
+	struct sl_mongo *m = mongoc_apm_server_heartbeat_succeeded_get_context(event);
+	const bson_t *hello = mongoc_apm_server_heartbeat_succeeded_get_reply(event);
+	bson_iter_t at;
+	if (!bson_iter_init_find(&at, hello, "setName") || !BSON_ITER_HOLDS_UTF8(&at) ||
+		strcmp(bson_iter_utf8(&at, NULL), m->set))
+		atomic_store(&m->stranger, true);
+}
+
+static void watch(struct sl_mongo *m)
+{
+	if (!m->set)
+		return;
+	mongoc_apm_callbacks_t *cb = mongoc_apm_callbacks_new();
+	mongoc_apm_set_server_heartbeat_succeeded_cb(cb, on_heartbeat);
+	mongoc_client_pool_set_apm_callbacks(m->pool, cb, m);
+	mongoc_apm_callbacks_destroy(cb);
+}
+
 enum sl_status sl_mongo_open(struct sl_url *url, struct sl_mongo **ret, struct sl_err *err)
 {
 	bson_error_t e;
@@ -212,6 +232,7 @@ enum sl_status sl_mongo_open(struct sl_url *url, struct sl_mongo **ret, struct s
 			.set = sl_strdup(mongoc_uri_get_replica_set(uri))};
 		SL_COPY(m->db, a.db);
 		mongoc_client_pool_set_error_api(pool, MONGOC_ERROR_API_VERSION_2);
+		watch(m);
 		*ret = m;
 	} else {
 		s = sl_fail(err, SL_USAGE, "store URL '%s': %s", url->text, e.message);

@@ -7,11 +7,13 @@
 #include "base/mem.h"
 #include "store/url.h"
 #include <mongoc/mongoc.h>
+#include <stdatomic.h>
 
 struct sl_mongo {
 	mongoc_client_pool_t *pool;
 	char *where; /* "mongodb HOSTS/DATABASE", for error texts */
 	char *set; /* replicaSet; NULL: any */
+	_Atomic bool stranger; /* a server answered that is not of that set */
 	char db[64];
 };
 

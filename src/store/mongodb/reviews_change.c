@@ -3,7 +3,6 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "store/mongodb/reviews_db.h"
-#include <errno.h>
 #include <unistd.h>
 
 enum { PAUSE_US = 2000, PAUSE_DOUBLINGS = 5 };
@@ -67,14 +66,16 @@ static void pause_before(int try)
 	usleep(1 + sl_rng_below(&r, most)); /* lint: no event tells what another process has written */
 }
 
-/* May the outcome of a write be unknown, or another try go better? */
-static bool may_retry(enum sl_status s)
+static enum sl_status busy(const struct sl_mongo_change *c, struct sl_err *err)
 {
-	return sl_status_is_retriable(s) || s == SL_EXISTS;
+	return sl_fail(err, SL_BUSY, "%s: others kept changing review %.63s for %d s", c->f->m->where, c->key,
+		SL_MONGO_CHANGE_MS / 1000);
 }
 
+/* A write whose outcome is unknown is looked for in what is there now: decide() knows its own. */
 static enum sl_status change_in_turn(struct sl_mongo_change *c, struct sl_mongo_doc *d, int64_t end, struct sl_err *err)
 {
+	bool is_unknown = false;
 	for (int try = 0;; try++) {
 		enum sl_mongo_write what = SL_MONGO_NOTHING;
 		bool hit = false;
@@ -86,11 +87,12 @@ static enum sl_status change_in_turn(struct sl_mongo_change *c, struct sl_mongo_
 		s = write_change(c, d, what == SL_MONGO_LINE, &hit, err);
 		if (s == SL_OK && hit)
 			return SL_OK;
-		if (s != SL_OK && (!may_retry(s) || sl_is_past(end)))
-			return s == SL_EXISTS ? SL_BUSY : s;
+		if (s != SL_OK && s != SL_EXISTS && !sl_status_is_retriable(s))
+			return s;
+		is_unknown |= s == SL_AWAY || s == SL_TIMEOUT;
 		if (sl_is_past(end))
-			return sl_fail(err, SL_BUSY, "%s: others kept changing review %.63s for %d s", c->f->m->where,
-				c->key, SL_MONGO_CHANGE_MS / 1000);
+			return is_unknown ? sl_fail(err, SL_TIMEOUT, "%s: no majority answered in time", c->f->m->where)
+					  : busy(c, err);
 		if (s == SL_EXISTS)
 			c->seq = 0;
 		sl_mongo_doc_done(d);
@@ -106,18 +108,33 @@ static pthread_mutex_t *turn_of(struct sl_reviews_db *f, const char *key)
 	return &f->turn[h % SL_MONGO_TURNS];
 }
 
+/* Waits its turn. AWAY: whoever had it found no server meanwhile; the others need not each find that out. */
+static enum sl_status take_turn(
+	struct sl_mongo_change *c, pthread_mutex_t *turn, struct sl_mongo_doc *d, int64_t end, struct sl_err *err)
+{
+	int64_t from = sl_mono_us();
+	struct timespec until = sl_timespec(end);
+	if (!pthread_mutex_trylock(turn))
+		return SL_OK;
+	if (pthread_mutex_clocklock(turn, CLOCK_MONOTONIC, &until))
+		return busy(c, err);
+	sl_mongo_doc_done(d); /* what was read before the wait is old */
+	if (atomic_load(&c->f->away_us) < from)
+		return SL_OK;
+	pthread_mutex_unlock(turn);
+	return sl_fail(err, SL_AWAY, "%s: no server answered those who were before this", c->f->m->where);
+}
+
 enum sl_status sl_mongo_change(struct sl_mongo_change *c, struct sl_mongo_doc *d, struct sl_err *err)
 {
 	int64_t end = sl_deadline_ms(SL_MONGO_CHANGE_MS);
-	struct timespec until = sl_timespec(end);
 	pthread_mutex_t *turn = turn_of(c->f, c->key);
-	if (pthread_mutex_trylock(turn)) {
-		if (pthread_mutex_clocklock(turn, CLOCK_MONOTONIC, &until))
-			return sl_fail(err, SL_BUSY, "%s: others kept changing review %.63s for %d s", c->f->m->where,
-				c->key, SL_MONGO_CHANGE_MS / 1000);
-		sl_mongo_doc_done(d); /* what was read before the wait is old */
-	}
-	enum sl_status s = change_in_turn(c, d, end, err);
+	enum sl_status s = take_turn(c, turn, d, end, err);
+	if (s != SL_OK)
+		return s;
+	s = change_in_turn(c, d, end, err);
+	if (s == SL_AWAY)
+		atomic_store(&c->f->away_us, sl_mono_us());
 	pthread_mutex_unlock(turn);
 	return s;
 }

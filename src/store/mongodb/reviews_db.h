@@ -10,7 +10,7 @@
 
 enum {
 	SL_MONGO_TURNS = 64, /* locks that callers of this process take by key, so that a crowd queues here */
-	SL_MONGO_CHANGE_MS = 10000, /* most time that a change is tried again for */
+	SL_MONGO_CHANGE_MS = 20000, /* most time that a change is tried again for */
 	SL_MONGO_STAMP_BITS = 20,
 	SL_MONGO_EXACT = 100000, /* more reviews than this are counted anew only every ... */
 	SL_MONGO_COUNT_MS = 10000,
@@ -20,7 +20,7 @@ struct sl_reviews_db {
 	struct sl_mongo *m;
 	int cap;
 	int64_t lease_ms;
-	_Atomic int64_t last_stamp, window;
+	_Atomic int64_t last_stamp, window, away_us; /* away_us: when a change last found no server */
 	pthread_mutex_t turn[SL_MONGO_TURNS];
 	pthread_mutex_t count_lock;
 	struct sl_review_stats counted; /* open, tie, decided, votes; under count_lock */

@@ -89,24 +89,13 @@ static enum sl_status make_format(struct sl_mongo *m, struct sl_err *err)
 	return s == SL_OK && !taken ? write_format(m, err) : s;
 }
 
-/* No server answers: those that do may be of another set; the driver has then left them out. */
-static enum sl_status explain_away(struct sl_mongo *m, struct sl_err *err)
-{
-	SL_AUTO(sl_mongo_give) struct sl_mongo_use u = {0};
-	size_t n = 1;
-	if (m->set && sl_mongo_take(m, "signloop", &u, NULL) == SL_OK)
-		mongoc_server_descriptions_destroy_all(mongoc_client_get_server_descriptions(u.client, &n), n);
-	return n ? SL_AWAY
-		 : sl_fail(err, SL_USAGE, "%s: the server that answers is no member of replicaSet '%.60s'", m->where,
-			   m->set);
-}
-
 enum sl_status sl_mongo_prepare(struct sl_mongo *m, struct sl_err *err)
 {
 	bool found = false;
 	enum sl_status s = read_format(m, &found, err);
-	if (s == SL_AWAY)
-		return explain_away(m, err);
+	if (s == SL_AWAY && atomic_load(&m->stranger)) /* the driver leaves such servers out */
+		return sl_fail(err, SL_USAGE, "%s: the server that answers is no member of replicaSet '%.60s'",
+			m->where, m->set);
 	if (s == SL_OK && !found)
 		s = make_format(m, err);
 	if (s == SL_OK && !found)

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/wrap/wrap.h"
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include <stdatomic.h>
+
+enum { HANG_MAX_MS = 600000 };
 
 static enum sl_status trace_enter(struct sl_hook *h, struct sl_call *c, struct sl_err *err)
 {
@@ -29,12 +33,30 @@ struct fault {
 	bool after;
 	enum sl_status status;
 	char *calls; /* ",vote,lease,"; NULL: all */
+	char *file; /* NULL: always */
+	int64_t hang_ms;
 	_Atomic int64_t n;
 };
 
+static void hang(int64_t ms)
+{
+	int64_t until = sl_deadline_ms(ms);
+	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	pthread_cond_t never;
+	sl_cond_init(&never);
+	pthread_mutex_lock(&lock);
+	while (sl_cond_wait_until(&never, &lock, until))
+		;
+	pthread_mutex_unlock(&lock);
+	pthread_cond_destroy(&never);
+}
+
 static bool is_hit(struct fault *f, const struct sl_call *c)
 {
-	if (f->calls) {
+	bool opens = !strcmp(c->name, "open");
+	if (f->file ? !sl_fs_is_file(f->file) : opens)
+		return false;
+	if (f->calls && !opens) {
 		SL_AUTOFREE char *word = sl_asprintf(",%s,", c->name);
 		if (!strstr(f->calls, word))
 			return false;
@@ -47,6 +69,8 @@ static enum sl_status fault_enter(struct sl_hook *h, struct sl_call *c, struct s
 	struct fault *f = (struct fault *)h;
 	if (!is_hit(f, c))
 		return SL_OK;
+	if (f->hang_ms)
+		hang(f->hang_ms);
 	c->lost = f->after && strcmp(c->name, "poll");
 	return c->lost ? SL_OK : sl_fail(err, f->status, "fault: %s.%s failed before its effect", c->store, c->name);
 }
@@ -63,6 +87,7 @@ static void fault_free(struct sl_hook *h)
 {
 	struct fault *f = (struct fault *)h;
 	free(f->calls);
+	free(f->file);
 	free(f);
 }
 
@@ -78,10 +103,14 @@ static enum sl_status parse_status(const char *name, enum sl_status *ret, struct
 
 static enum sl_status fault_new(struct sl_url *u, struct sl_hook **ret, struct sl_err *err)
 {
-	int64_t every = 10;
-	enum sl_status fail = SL_TIMEOUT, s = sl_url_int(u, "every", 1, INT64_MAX, &every, err);
+	const char *file = sl_url_option(u, "file");
+	int64_t every = file ? 1 : 10, hang_ms = 0;
+	enum sl_status fail = file ? SL_AWAY : SL_TIMEOUT;
+	enum sl_status s = sl_url_int(u, "every", 1, INT64_MAX, &every, err);
 	const char *when = sl_url_option(u, "when"), *status = sl_url_option(u, "status"),
 		   *calls = sl_url_option(u, "calls");
+	if (s == SL_OK)
+		s = sl_url_int(u, "hang_ms", 0, HANG_MAX_MS, &hang_ms, err);
 	if (s == SL_OK && when && strcmp(when, "before") && strcmp(when, "after"))
 		s = sl_fail(err, SL_USAGE, "fault+: when is '%s'; use before or after", when);
 	if (s == SL_OK && status)
@@ -93,6 +122,8 @@ static enum sl_status fault_new(struct sl_url *u, struct sl_hook **ret, struct s
 	f->every = every;
 	f->after = when && !strcmp(when, "after");
 	f->status = fail;
+	f->file = sl_strdup(file);
+	f->hang_ms = hang_ms;
 	f->calls = calls ? sl_asprintf(",%s,", calls) : NULL;
 	*ret = &f->hook;
 	return SL_OK;

@@ -8,6 +8,11 @@
  *               every n-th call fails: before its effect, or after it (the answer is lost).
  *               calls: only these (default: all). `poll` fails before its effect only:
  *               a lost batch would be committed with the next one.
+ *   fault+URL?file=PATH&status=AWAY&hang_ms=N
+ *               every call (and the opening) fails while the file PATH exists, so that a
+ *               test can take a store away from a running process and give it back. The
+ *               default of `every` is 1 then, that of `status` AWAY. hang_ms: it takes so
+ *               long to fail (default 0).
  *
  * Owner of a hook: the forwarder, freed at close. Thread: any.
  */

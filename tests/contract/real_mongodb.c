@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "mongodb_tools.h"
+#include "real.h"
 #include "contract.h"
 #include <mongoc/mongoc.h>
 #include <stdio.h>

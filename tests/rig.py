@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of the end-to-end tests: a real `signloop up` on a free port, demo frames, helpers that wait for events."""
+"""What the tests from outside share: real processes on free ports, voters, fsck, waiting for events."""
+import concurrent.futures as cf
 import json
 import os
 import pathlib
@@ -8,10 +9,9 @@ import signal
 import subprocess
 import time
 
-import pytest
 import requests
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get('SIGNLOOP_BUILD', ROOT / 'build'))
 BINARY = BUILD / 'signloop'
 BUNDLE = ROOT / 'models' / 'signs-de.bundle'
@@ -107,40 +107,60 @@ class Server:
         return self.post('/v1/frames', data=jpeg, headers={'Content-Type': 'image/jpeg'}, params=query).json()
 
 
-@pytest.fixture
-def start_server(tmp_path):
-    """start_server(*flags) gives a running Server; all are drained at the end."""
-    servers = []
-
-    def start(*args, data='data', **kw):
-        s = Server(tmp_path / data, *args, **kw)
-        servers.append(s)
-        return s
-
-    yield start
-    for s in servers:
-        s.close()
-
-
-@pytest.fixture
-def server(start_server):
-    """A server with demo cars: what `make run` gives."""
-    return start_server('--demo', '--demo-rate', '3')
-
-
-@pytest.fixture(scope='session')
-def demo_frames(tmp_path_factory):
-    """JPEGs of drawn road scenes, the same in every run."""
-    folder = tmp_path_factory.mktemp('frames')
-    run('drive', '--demo', '--save', folder, '--cars', 4, '--count', 40)
-    frames = [p.read_bytes() for p in sorted(folder.glob('*.jpg'))]
-    assert len(frames) == 40
-    return frames
-
-
 def fsck(data, *args):
     """fsck of a data folder; its JSON. Fails when anything is broken."""
     p = run('fsck', '--data', data, '--json', *args, ok=(0, 1))
     found = json.loads(p.stdout)
     assert p.returncode == 0, json.dumps(found, indent=1)
     return found
+
+
+class Voter:
+    """Leases and votes until there is nothing left; keeps what was answered 2xx."""
+
+    def __init__(self, server, name):
+        self.server, self.name, self.answered = server, name, {}
+
+    def next(self, n=5):
+        r = requests.get(f'{self.server.url}/v1/reviews/next', params={'voter': self.name, 'n': n}, timeout=30)
+        r.raise_for_status()
+        return r.json()['reviews']
+
+    def vote(self, review):
+        choice = str(review['candidates'][0]['class']['index']) if review['candidates'] else 'not_a_sign'
+        body = {'voter': self.name, 'vote_id': f'{self.name}-{review["key"]}', 'choice': choice}
+        r = requests.post(f'{self.server.url}/v1/reviews/{review["key"]}/votes', json=body, timeout=30)
+        if r.status_code == 200:
+            self.answered[review['key']] = choice
+        else:
+            assert r.status_code == 409, r.text  # decided by others in between, or no room
+        return r
+
+    def run(self, limit=10000):
+        while len(self.answered) < limit:
+            reviews = self.next()
+            if not reviews:
+                return self
+            for review in reviews:
+                self.vote(review)
+        return self
+
+
+def send_all(server, frames):
+    with cf.ThreadPoolExecutor(4) as pool:
+        return list(pool.map(lambda f: server.frame(f, device='car1'), frames))
+
+
+def vote_all(server, voters):
+    with cf.ThreadPoolExecutor(voters) as pool:
+        return list(pool.map(lambda i: Voter(server, f'v{i}').run(), range(voters)))
+
+
+def labels_of(server):
+    labels, after = [], -1
+    while True:
+        page = server.get('/v1/labels', params={'after': after, 'n': 500}).json()
+        labels += page['labels']
+        if not page['labels']:
+            return labels
+        after = page['next']

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the log on Kafka promises beside the contract: headers, topics as they are, a producer that Kafka does not
+ * want any more, a topic that went away. append.c is part of this file, so that its handle can be reached.
+ */
+#include "../../src/store/kafka/append.c"
+#include "contract.h"
+
+enum { TRIES = 200, WAIT_MS = 30000 };
+
+static char url[256];
+
+static const char *url_with(const char *options)
+{
+	snprintf(
+		url, sizeof(url), "%s?prefix=%s.&%s", sl_test_server("SIGNLOOP_TEST_KAFKA"), sl_test_unique(), options);
+	return url;
+}
+
+static struct sl_kafka *open_with(const char *options)
+{
+	struct sl_err err;
+	void *k = NULL;
+	SL_AUTO(sl_url_done) struct sl_url u = {0};
+	CHECK_OK(sl_url_parse(url_with(options), &u, &err));
+	CHECK_OK(sl_kafka_log.open(&u, NULL, &k, &err));
+	return k;
+}
+
+static enum sl_status append_one(struct sl_kafka *k, const char *topic, const char *key, struct sl_err *err)
+{
+	struct sl_entry e = {topic, key, sl_slice_str("{}")};
+	return sl_kafka_append(k, &e, 1, sl_deadline_ms(WAIT_MS), err);
+}
+
+/* As a role does: again while the failure may pass. */
+static void append_at_last(struct sl_kafka *k, const char *topic, const char *key)
+{
+	struct sl_err err;
+	enum sl_status s;
+	int tries = 0;
+	while ((s = append_one(k, topic, key, &err)) != SL_OK)
+		if (!sl_status_is_retriable(s) || ++tries == TRIES)
+			CHECK_OK(s);
+}
+
+static int64_t count(struct sl_kafka *k, const char *topic)
+{
+	struct sl_err err;
+	int64_t n = -1;
+	CHECK_OK(sl_kafka_lag(k, NULL, topic, &n, &err));
+	return n;
+}
+
+static void make_key(char ret[SL_KEY], const char *frame24, int x)
+{
+	char sha[65];
+	snprintf(sha, sizeof(sha), "%s%040d", frame24, 0);
+	sl_key_make(ret, sha, x, 20, 30, 40);
+}
+
+TEST(kafka, messages_of_a_frame_share_a_trace)
+{
+	char a[SL_KEY], b[SL_KEY], trace[64], other[64];
+	make_key(a, "0123456789abcdef01234567", 1);
+	make_key(b, "0123456789abcdef01234567", 2);
+	CHECK(trace_of("labels", a, trace));
+	CHECK_EQ(strlen(trace), 55);
+	CHECK(!strncmp(trace, "00-0123456789abcdef0123456701234567-", 36));
+	CHECK_STR(trace + 52, "-01");
+	CHECK(trace_of("labels", b, other));
+	CHECK(!strncmp(trace, other, 36) && strcmp(trace, other));
+	CHECK(trace_of("reviews", a, other));
+	CHECK(!strncmp(trace, other, 36) && strcmp(trace, other));
+	CHECK(!trace_of("models", "bundle", trace));
+}
+
+static void check_header(const rd_kafka_message_t *m, const char *name, const char *want)
+{
+	rd_kafka_headers_t *h;
+	const void *value = NULL;
+	size_t n = 0;
+	CHECK_EQ(rd_kafka_message_headers(m, &h), 0);
+	CHECK_EQ(rd_kafka_header_get_last(h, name, &value, &n), 0);
+	CHECK(n == strlen(want) && !memcmp(value, want, n));
+}
+
+TEST(kafka, headers_say_schema_and_trace)
+{
+	struct sl_err err;
+	char key[SL_KEY], trace[64], full[SL_KAFKA_NAME];
+	struct sl_kafka *k = open_with("partitions=1");
+	make_key(key, "0123456789abcdef01234567", 1);
+	CHECK(trace_of("labels", key, trace));
+	CHECK_OK(append_one(k, "labels", key, &err));
+	sl_kafka_full_name(k, "labels", full);
+	rd_kafka_topic_t *rkt = rd_kafka_topic_new(k->ask, full, NULL);
+	CHECK_EQ(rd_kafka_consume_start(rkt, 0, 0), 0);
+	rd_kafka_message_t *m = rd_kafka_consume(rkt, 0, WAIT_MS);
+	CHECK(m && !m->err);
+	check_header(m, "schema", "signloop.labels.v1");
+	check_header(m, "traceparent", trace);
+	rd_kafka_message_destroy(m);
+	rd_kafka_consume_stop(rkt, 0);
+	rd_kafka_topic_destroy(rkt);
+	sl_kafka_log.close(k);
+}
+
+TEST(kafka, a_topic_that_is_there_is_taken_as_it_is)
+{
+	struct sl_err err;
+	struct sl_kafka *k = open_with("partitions=2");
+	CHECK_EQ(sl_kafka_log.partitions(k, "labels"), 2); /* as it would be made */
+	CHECK_OK(append_one(k, "labels", "k", &err));
+	sl_kafka_log.close(k);
+	k = open_with("partitions=4");
+	CHECK_EQ(sl_kafka_log.partitions(k, "labels"), 2);
+	CHECK_OK(append_one(k, "labels", "k", &err));
+	CHECK_EQ(count(k, "labels"), 2);
+	CHECK_EQ(sl_kafka_log.partitions(k, "reviews"), 4);
+	sl_kafka_log.close(k);
+}
+
+TEST(kafka, a_producer_that_was_fenced_is_replaced)
+{
+	struct sl_err err;
+	struct sl_kafka *k = open_with("partitions=1");
+	CHECK_OK(append_one(k, "labels", "before", &err));
+	struct sl_producer *old = k->producer;
+	CHECK_EQ(rd_kafka_test_fatal_error(old->rk, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH, "test"), 0);
+	append_at_last(k, "labels", "after");
+	CHECK(count(k, "labels") >= 2);
+	sl_kafka_log.close(k);
+}
+
+static void delete_topic(struct sl_kafka *k, const char *topic)
+{
+	char full[SL_KAFKA_NAME];
+	sl_kafka_full_name(k, topic, full);
+	rd_kafka_DeleteTopic_t *t = rd_kafka_DeleteTopic_new(full);
+	rd_kafka_queue_t *q = rd_kafka_queue_new(k->ask);
+	rd_kafka_DeleteTopics(k->ask, &t, 1, NULL, q);
+	rd_kafka_event_t *ev = rd_kafka_queue_poll(q, WAIT_MS);
+	CHECK(ev && !rd_kafka_event_error(ev));
+	rd_kafka_event_destroy(ev);
+	rd_kafka_queue_destroy(q);
+	rd_kafka_DeleteTopic_destroy(t);
+}
+
+TEST(kafka, a_topic_that_was_deleted_is_made_again)
+{
+	struct sl_err err;
+	struct sl_kafka *k = open_with("partitions=1&timeout_ms=2000");
+	CHECK_OK(append_one(k, "labels", "before", &err));
+	delete_topic(k, "labels");
+	append_at_last(k, "labels", "after");
+	CHECK(count(k, "labels") >= 1);
+	sl_kafka_log.close(k);
+}

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cars and voters go on while every server and every role is killed in turn by SIGKILL and started again: in the end
+nothing that was answered is lost, doubled or stranded. `make chaos CHAOS_S=3600` does it for longer."""
+import os
+import random
+import threading
+import time
+
+from cluster import KINDS, REAL, Car, Cluster, Crowd, new_name, real_url, wait_quiet
+from rig import labels_of
+
+CAP = 3
+SECONDS = int(os.environ.get('CHAOS_S', 240))
+SEED = int(os.environ.get('CHAOS_SEED', 1))
+SERVERS = ('kafka', 'mongodb', 'rest', 'hbase', 'datanode', 'namenode')
+DRAIN_S = 300  # HBase alone may need a minute and a half to come back
+
+
+def kill_in_turn(rng, instance, cluster, deadline):
+    """Kills one victim after the other; gives how often each was."""
+    victims = [*SERVERS, *cluster.process]
+    killed = dict.fromkeys(victims, 0)
+    while time.monotonic() < deadline or not all(killed.values()):
+        rng.shuffle(victims)
+        for name in victims:
+            if time.monotonic() > deadline and all(killed.values()):
+                return killed
+            threading.Event().wait(rng.uniform(0.5, 3))  # under load
+            if name in SERVERS:
+                instance.kill(name)
+                threading.Event().wait(rng.uniform(0, 4))  # away
+                instance.up()
+            else:
+                cluster.process[name].kill()
+                cluster.process[name].start()
+            killed[name] += 1
+    return killed
+
+
+def open_work(cluster):
+    """What is not finished yet, as a text; '' when nothing is."""
+    told = cluster.people0.get('/v1/status').json()
+    left = [f'{n} {name}' for name, n in told['lag'].items() if n] + [f'{told["reviews"]["open"]} open reviews'] * bool(told['reviews']['open'])
+    return ', '.join(left)
+
+
+def test_nothing_is_lost_when_everything_is_killed_in_turn(servers, tmp_path, demo_frames):
+    instance = servers(*SERVERS)
+    name = new_name()
+    urls = {k: real_url(k, instance.env[REAL[k]], name) for k in KINDS}
+    cluster = Cluster(tmp_path, urls, '--reviews-cap', CAP, '--frames-audit', 0.3, '--curate.linger_ms', 500)
+    marks = iter(range(10**9))
+
+    def fresh_frame(i):
+        """A comment makes it another frame."""
+        jpeg = demo_frames[i % len(demo_frames)]
+        text = f'{next(marks)}'.encode()
+        return jpeg[:2] + b'\xff\xfe' + (len(text) + 2).to_bytes(2, 'big') + text + jpeg[2:]
+
+    cars = [Car(cluster.named('cars'), fresh_frame) for _ in range(2)]
+    crowd = [Crowd(cluster.named('people'), f'v{i}') for i in range(CAP + 1)]
+    try:
+        for t in (*cars, *crowd):
+            t.start()
+        killed = kill_in_turn(random.Random(SEED), instance, cluster, time.monotonic() + SECONDS)
+        for t in cars:
+            t.end.set()
+        instance.up()
+        for t in cars:
+            t.join(60)
+        wait_quiet(lambda: open_work(cluster), DRAIN_S, 'what was begun')
+        for t in crowd:
+            t.end.set()
+        for t in crowd:
+            t.join(60)
+            assert not t.sick, t.sick
+        keys = set().union(*(c.keys for c in cars))
+        votes = {(k, t.voter.name): c for t in crowd for k, c in t.voter.answered.items()}
+        labels = {l['key'] for l in labels_of(cluster.people0)}
+        assert keys <= labels, f'{len(keys - labels)} of {len(keys)} crops that were answered have no label: {sorted(keys - labels)[:5]}'
+        for (key, voter), choice in list(votes.items()):
+            stored = [v for v in cluster.people0.get(f'/v1/reviews/{key}').json()['votes'] if v['voter'] == voter]
+            assert [str(v['choice']) for v in stored] == [choice], f'{key}, {voter}: {stored}'
+        assert set(cluster.stop().values()) == {0}
+        found = cluster.fsck('--all')
+        print(f'\nkilled {killed}; {sum(c.answers for c in cars)} frames, {len(keys)} crops, {len(votes)} votes, '
+              f'{sum(c.refused for c in cars)} refusals; fsck {found}')
+        assert keys and votes
+    finally:
+        for t in (*cars, *crowd):
+            t.end.set()
+        cluster.close()

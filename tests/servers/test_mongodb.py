@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reviews on a real MongoDB-protocol server that is killed, frozen and cut in the middle of a crowd of voters."""
+import os
+import pathlib
+import subprocess
+import threading
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(os.environ.get('SIGNLOOP_BUILD', ROOT / 'build')).absolute()
+HAMMER = BUILD / 'tests' / 'contract' / 'hammer_reviews'
+LIB = pathlib.Path(os.environ.get('SIGNLOOP_SERVERS_LIB', BUILD / 'servers' / 'lib'))
+WAIT_S = 180
+VOTERS = 16
+# What a call may take of a server that does not answer: two tries, the look for another server, and the end of the
+# tries before it; far from "for ever", with room for a busy machine.
+CALL_MS = 60000
+
+
+def into(url, database):
+    """The URL of the server with a database, and a short time for a socket."""
+    host, query = url.split('/?')
+    return f'{host}/{database}?{query}&socketTimeoutMS=2000&serverSelectionTimeoutMS=1500'
+
+
+class Hammer:
+    """hammer_reviews vote, with its lines: .acknowledged, .failures [(status, ms, text)]."""
+
+    def __init__(self, url, voters=VOTERS):
+        self.changed = threading.Condition()
+        self.acknowledged, self.failures = [], []
+        self.process = subprocess.Popen([HAMMER, 'vote', url, str(voters)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            with self.changed:
+                if line.startswith('fail '):
+                    _, status, ms, text = line.rstrip('\n').split(' ', 3)
+                    self.failures.append((status, int(ms), text))
+                elif line.startswith('ok '):
+                    self.acknowledged.append(line)
+                self.changed.notify_all()
+
+    def wait(self, check, what):
+        with self.changed:
+            assert self.changed.wait_for(check, WAIT_S), f'{what} did not happen in {WAIT_S} s: {self.failures[-3:]}'
+
+    def goes_on(self, more=60):
+        start = len(self.acknowledged)
+        self.wait(lambda: len(self.acknowledged) >= start + more, f'{more} more votes')
+
+    def fails(self):
+        start = len(self.failures)
+        self.wait(lambda: len(self.failures) > start, 'a failure')
+
+    def stop(self):
+        self.process.stdin.close()
+        assert self.process.wait(WAIT_S) == 0
+        self.reader.join()
+        assert {status for status, _, _ in self.failures} <= {'AWAY', 'TIMEOUT', 'BUSY'}, self.failures[-3:]
+        assert max((ms for _, ms, _ in self.failures), default=0) < CALL_MS
+        return self
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def hammer():
+    all_of = []
+
+    def start(url, voters=VOTERS):
+        all_of.append(Hammer(url, voters))
+        return all_of[-1]
+
+    yield start
+    for h in all_of:
+        h.close()
+
+
+def verify(url, *hammers):
+    """Every acknowledged vote is there once, and the store keeps its promises."""
+    votes = ''.join(line for h in hammers for line in h.acknowledged)
+    p = subprocess.run([HAMMER, 'verify', url], input=votes, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    assert p.returncode == 0, f'exit {p.returncode}\n{p.stdout[-2000:]}\n{p.stderr}'
+    checked = int(p.stdout.split()[-3])
+    assert checked == sum(len(h.acknowledged) for h in hammers) and checked
+    return p.stdout
+
+
+def refused(url, *words):
+    """Opening it fails at once and for good, and says why."""
+    p = subprocess.run([HAMMER, 'verify', url], input='', capture_output=True, text=True, timeout=WAIT_S, check=False)
+    assert p.returncode in (2, 3), p.stdout + p.stderr
+    for word in words:
+        assert word in p.stderr, p.stderr
+    return p.stderr
+
+
+def mongo(script, url):
+    """Runs Python with pymongo, which the server's own environment has; `client` is the server."""
+    python = next(LIB.glob('mongodb-*/bin/python'))
+    code = f'import sys, pymongo\nclient = pymongo.MongoClient(sys.argv[1])\n{script}\n'
+    p = subprocess.run([python, '-c', code, url], capture_output=True, text=True, timeout=WAIT_S, check=False)
+    assert p.returncode == 0, p.stderr
+
+
+def test_a_server_killed_in_the_middle_loses_and_doubles_no_vote(servers, hammer):
+    server = servers('mongodb')
+    url = into(server.url, 'killed')
+    two = [hammer(url, VOTERS // 2), hammer(url, VOTERS // 2)]  # two processes, as two replicas of a role
+    for _ in range(2):
+        for h in two:
+            h.goes_on()
+        server.kill()
+        for h in two:
+            h.fails()
+        server.up()
+        for h in two:
+            h.goes_on()
+    for h in two:
+        h.stop()
+    verify(url, *two)
+
+
+def test_a_frozen_server_fails_calls_in_time_and_they_go_on(servers, hammer):
+    server = servers('mongodb')
+    url = into(server.url, 'frozen')
+    h = hammer(url)
+    h.goes_on()
+    server.freeze()
+    try:
+        h.fails()
+    finally:
+        server.thaw()
+    h.goes_on()
+    h.stop()
+    verify(url, h)
+
+
+def test_answers_thrown_away_leave_each_vote_there_once(servers, hammer, proxy):
+    server = servers('mongodb')
+    between = proxy(server)
+    url = into(server.url, 'thrown')
+    through = into(between.url.replace('replicaSet=secantus', 'directConnection=true'), 'thrown')
+    h = hammer(through)
+    for _ in range(3):
+        h.goes_on(30)
+        between.drop_answers()  # the server counts the vote, the caller does not hear of it
+        h.fails()
+        between.heal()
+        between.cut()
+    h.goes_on(30)
+    h.stop()
+    verify(url, h)
+
+
+def test_the_driver_sends_a_vote_again_after_a_cut_connection(servers, hammer):
+    server = servers('mongodb', set={'mongodb.enable-test-commands': 'true'})
+    url = into(server.url, 'cut')
+    h = hammer(url)
+    for n in range(3):
+        h.goes_on(30)
+        mongo('client.admin.command("configureFailPoint", "failCommand", mode={"times": 5}, '
+              'data={"failCommands": ["update"], "closeConnection": True})', server.url)
+        h.goes_on(30)
+    h.stop()
+    verify(url, h)
+
+
+def test_wrong_log_in_is_refused_without_the_password(servers):
+    server = servers('mongodb', set={'mongodb.auth': 'true'})
+    right = into(server.url, 'auth')
+    verify_empty = subprocess.run([HAMMER, 'verify', right], input='', capture_output=True, text=True, timeout=WAIT_S, check=False)
+    assert verify_empty.returncode == 0, verify_empty.stderr
+    user = right.split('//')[1].split(':')[0]
+    secret = right.split(':')[2].split('@')[0]
+    said = refused(right.replace(f':{secret}@', ':qwertz-guess@'), 'USAGE', 'log-in refused')
+    assert 'qwertz-guess' not in said
+    said = refused(right.replace(f'{user}:{secret}@', '').replace('&authSource=admin', ''), 'USAGE')
+    assert secret not in said
+
+
+def test_wrong_options_sets_and_formats_are_refused(servers):
+    server = servers('mongodb')
+    url = into(server.url, 'wrong')
+    refused(url.replace('replicaSet=secantus', 'replicaSet=other'), 'USAGE', "no member of replicaSet 'other'")
+    for option, word in (('w=1', 'majority is wanted'), ('journal=false', 'true is wanted'), ('tls=yes', 'true or false'),
+                         ('maxPoolSize=0', 'from 1 to 1000'), ('tlsCAFile=/none', 'can be read'), ('authMechanism=X', 'authMechanism'),
+                         ('compressors=nonsense', 'compressors'), ('readPreference=secondary', 'primary is wanted'),
+                         ('poolSize=3', 'no option'), ('srv=yes', '0 or 1')):
+        refused(f'{url}&{option}', 'USAGE', word)
+    refused(url.replace('/wrong', '/a.b'), 'USAGE', 'letters, digits')
+    mongo('client.newer.signloop.insert_one({"_id": "reviews", "v": 2}); client.strange.signloop.insert_one('
+          '{"_id": "reviews"}); client.other.reviews.insert_one({"_id": 1}); client.index.reviews.create_index('
+          '[("outbox", 1)], name="outbox", unique=True)', server.url)
+    refused(url.replace('/wrong', '/newer'), 'UNSUPPORTED', 'format 2')
+    refused(url.replace('/wrong', '/strange'), 'INVALID', 'no format number')
+    refused(url.replace('/wrong', '/other'), 'INVALID', 'not signloop')
+    refused(url.replace('/wrong', '/index'), 'USAGE', 'index')
+    start = time.monotonic()
+    server.down()
+    refused(url, 'AWAY', 'no server answers')
+    assert time.monotonic() - start < CALL_MS / 1000
+
+
+def test_documents_are_readable_by_anyone(servers, hammer):
+    """As docs/formats.md says: by pymongo here, by mongosh elsewhere."""
+    server = servers('mongodb')
+    url = into(server.url, 'shown')
+    h = hammer(url, 4)
+    h.goes_on(40)
+    h.stop()
+    mongo('''
+n = 0
+for r in client.shown.reviews.find():
+    live = {}
+    for line in r.get("lines", []):
+        if line["undo"]:
+            del live[line["voter"]]
+        else:
+            live[line["voter"]] = line["choice"]
+    assert sorted(live) == sorted(r.get("voters", [])), r
+    assert r["nvotes"] == len(live) and r["state"] in ("open", "tie", "decided"), r
+    assert ("outbox" in r) == (r["state"] == "decided"), r
+    assert r["state"] != "open" or r["free"] == r["cap"] - len(live) - len(r.get("leases", [])), r
+    if r["state"] == "decided":
+        assert sorted(r["agreed"]) == sorted(v for v in live if live[v] == r["verdict"]["choice"]), r
+    n += len(live)
+assert n > 20, n
+assert client.shown.signloop.find_one({"_id": "reviews"})["v"] == 1
+''', server.url)
