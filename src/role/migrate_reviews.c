@@ -5,7 +5,7 @@
  */
 #include "role/migrate_work.h"
 
-enum { BATCH = SL_HISTORY_MAX };
+enum { BATCH = SL_HISTORY_MAX, PAGE = 10000 };
 
 struct batch {
 	char key[BATCH][SL_KEY];
@@ -125,18 +125,22 @@ static enum sl_status copy_batch(struct sl_migrate_work *w, struct batch *b, str
 	return s;
 }
 
-/* In the order in which they were added, for that is how they are shown to people. */
+/* In the order in which they were added, for that is how they are shown to people. A store may have to look at
+ * all of them for each page of that order. */
 enum sl_status sl_migrate_reviews_copy(struct sl_migrate_work *w, struct sl_err *err)
 {
 	SL_AUTO(batch_free) struct batch *b = SL_NEW(struct batch);
+	SL_AUTOFREE char(*page)[SL_KEY] = sl_calloc(PAGE, SL_KEY);
 	char cursor[SL_REVIEW_CURSOR] = "";
-	int n = BATCH;
+	int n = PAGE;
 	enum sl_status s = SL_OK;
-	while (n == BATCH && s == SL_OK) {
-		s = SL_TRY(w, sl_reviews_order(w->o->from->reviews, cursor, BATCH, b->key, &n, err));
-		b->n = n;
-		if (s == SL_OK && n)
+	while (n == PAGE && s == SL_OK) {
+		s = SL_TRY(w, sl_reviews_order(w->o->from->reviews, cursor, PAGE, page, &n, err));
+		for (int i = 0; i < n && s == SL_OK; i += BATCH) {
+			b->n = SL_MIN(n - i, BATCH);
+			memcpy(b->key, page + i, (size_t)b->n * SL_KEY);
 			s = copy_batch(w, b, err);
+		}
 	}
 	return s;
 }

@@ -248,6 +248,21 @@ def test_partitions_are_kept_or_more(source, tmp_path):
     assert 'partitions' in p.stderr
 
 
+def test_a_log_whose_oldest_messages_are_gone_keeps_its_places(source, tmp_path):
+    db = sqlite3.connect(source / 'log.db')
+    db.execute("DELETE FROM message WHERE id < (SELECT (no << 40) + 3 FROM part WHERE topic = 'labels') "
+               "AND id >= (SELECT no << 40 FROM part WHERE topic = 'labels')")
+    db.commit()
+    want = db.execute('SELECT id, time, key FROM message ORDER BY id').fetchall()
+    db.close()
+    assert migrate(source, tmp_path / 'new')['ok']
+    db = sqlite3.connect(tmp_path / 'new' / 'log.db')
+    got = db.execute("SELECT p.topic, m.id & ((1 << 40) - 1), m.time, m.key FROM message m JOIN part p ON p.no = m.id >> 40").fetchall()
+    db.close()
+    assert len(got) == len(want) and sorted(x[2:] for x in got) == sorted(x[1:] for x in want)
+    assert min(at for topic, at, _, _ in got if topic == 'labels') == 3
+
+
 def test_one_store_alone(source, tmp_path):
     got = migrate(source, urls(tmp_path / 'new', 'log'))
     assert set(got['stores']) == {'log'} and got['ok'] and got['fsck']['ok']  # of the new log and what stayed
