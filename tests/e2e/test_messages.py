@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import requests
 
-from conftest import BINARY, ROOT, run, wait_until
+from rig import BINARY, ROOT, run, wait_until
 
 SCHEMAS = {p.stem: json.loads(p.read_text()) for p in sorted((ROOT / 'docs' / 'schemas').glob('*.json'))}
 TOPICS = ['labels', 'reviews', 'models', 'good_acc_label', 'bad_acc_label', 'parameter']

@@ -13,7 +13,7 @@ import uuid
 import pytest
 import requests
 
-from conftest import BINARY, Server, fsck, run, wait_until
+from rig import BINARY, Server, fsck, run, wait_until
 from test_circle import CAP, Voter, labels_of, send_all, train_and_publish, vote_all
 
 FLAGS = ('--reviews-cap', CAP, '--frames-audit', 0.5, '--frames-deadline_ms', 120000, '--http-deadline_ms', 120000)  # no test of speed

@@ -74,7 +74,7 @@ TEST(store_url, texts_show_no_secret)
 		{"kafka://u:p@w@h:1,h:2/x?a=1&key_password=s&b=2", "kafka://u:***@h:1,h:2/x?a=1&key_password=***&b=2"},
 		{"webhdfs://h:1/a@b:c?token=t&user=u", "webhdfs://h:1/a@b:c?token=***&user=u"},
 		{"hbase://h?password=s", "hbase://h?password=***"},
-		{"mongodb://u@h", "mongodb://u@h"},
+		{"mongodb://u@h?tlsCertificateKeyFilePassword=s", "mongodb://u@h?tlsCertificateKeyFilePassword=***"},
 		{"mem:", "mem:"},
 		{"dir:/a:b@c?x=password", "dir:/a:b@c?x=password"},
 	};
