@@ -4,7 +4,6 @@ its README. One process with every role makes labels, votes and a dataset; then 
 import collections
 import csv
 import hashlib
-import importlib.util
 import json
 import os
 import pathlib
@@ -21,22 +20,13 @@ import pytest
 import requests
 from confluent_kafka.admin import AdminClient
 
+from rig import Server, run, wait_until
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 EXAMPLES = ROOT / 'examples'
 ROLES = 'frames,intake,labeling,curate,learning,rollout'
 TIMEOUT_S = 120
 PATIENT = ('--frames.deadline_ms', 60000, '--http.deadline_ms', 60000)  # a busy machine is no failure here
-
-
-def load(name, path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-e2e = load('e2e_conftest', ROOT / 'tests' / 'e2e' / 'conftest.py')
-demo_frames = e2e.demo_frames  # a fixture
 
 
 def server(variable):
@@ -63,7 +53,7 @@ class Loop:
         self.urls = {'log': f'kafka://{self.brokers}?prefix={self.prefix}', 'crops': f'hbase://{hbase.netloc}/{name}',
                      'reviews': self.mongodb, 'artifacts': f'webhdfs://{self.hdfs}'}
         stores = [word for store, url in self.urls.items() for word in (f'--{store}', url)]
-        self.server = e2e.Server(data, *stores, '--compat-topics', '--reviews-cap', 3, '--frames-audit', 0.2,
+        self.server = Server(data, *stores, '--compat-topics', '--reviews-cap', 3, '--frames-audit', 0.2,
                                  *PATIENT,
                                  '--log.compat_url', f'http://{hdfs.netloc}/webhdfs/v1/{name}/{{path}}?op=OPEN',
                                  command=('serve', ROLES))
@@ -78,7 +68,7 @@ class Loop:
                 choice = 'not_a_sign' if r['key'] == min(self.keys) else r['candidates'][0]['class']['index']
                 self.server.post(f'/v1/reviews/{r["key"]}/votes', {'voter': voter, 'vote_id': f'{voter}{i}', 'choice': choice})
                 self.votes[r['key']] += 1
-        e2e.wait_until(lambda: self.server.get('/v1/status').json()['reviews']['unsent'] == 0, TIMEOUT_S, 'the outbox')
+        wait_until(lambda: self.server.get('/v1/status').json()['reviews']['unsent'] == 0, TIMEOUT_S, 'the outbox')
         self.server.wait_drained()
         self.version = self.server.post('/v1/datasets', {}, code=201).json()
         self.labels = {l['key']: l for l in self.server.get('/v1/labels', params={'n': 500}).json()['labels']}
@@ -163,7 +153,7 @@ def test_the_originals_topics_follow_ours(loop):
 
 
 def test_signloop_topic_shows_what_kcat_shows(loop):
-    shown = [json.loads(line) for line in e2e.run('topic', 'labels', '--log', loop.urls['log'], '--json').stdout.splitlines()]
+    shown = [json.loads(line) for line in run('topic', 'labels', '--log', loop.urls['log'], '--json').stdout.splitlines()]
     assert {(m['partition'], m['position'], m['key'], json.dumps(m['body'])) for m in shown} == \
         {(m['partition'], m['offset'], m['key'], json.dumps(json.loads(m['payload']))) for m in loop.kcat('labels')}
 
@@ -190,7 +180,7 @@ def test_a_killed_consumer_goes_on_without_loss(loop, tmp_path):
     table, group = tmp_path / 'labels.csv', loop.prefix + 'killed'
     p = subprocess.Popen([sys.executable, str(EXAMPLES / 'labels_consumer.py'), '--brokers', loop.brokers, '--topic',
                           loop.prefix + 'labels', '--csv', str(table), '--group', group, '--option', 'session.timeout.ms=6000'])
-    e2e.wait_until(lambda: table.exists() and rows(table)[1] > 0, TIMEOUT_S, 'a row')
+    wait_until(lambda: table.exists() and rows(table)[1] > 0, TIMEOUT_S, 'a row')
     p.send_signal(signal.SIGKILL)
     p.wait()
     consume(loop, table, '--group', group, '--until-end')
@@ -209,7 +199,7 @@ def test_what_is_no_message_is_a_dead_letter(loop):
     before = loop.kcat('labels')
     subprocess.run(['kcat', '-b', loop.brokers, '-P', '-t', loop.prefix + 'reviews', '-p', '0', '-k', 'by-hand'], input='{"v":1}',
                    text=True, timeout=TIMEOUT_S, check=True)
-    letters = e2e.wait_until(lambda: [json.loads(m['payload']) for m in loop.kcat('reviews.dead', '-m', '10')], TIMEOUT_S, 'a letter')
+    letters = wait_until(lambda: [json.loads(m['payload']) for m in loop.kcat('reviews.dead', '-m', '10')], TIMEOUT_S, 'a letter')
     for letter in letters:
         jsonschema.validate(letter, schema, cls=jsonschema.Draft202012Validator)
     assert letters[-1]['key'] == 'by-hand' and letters[-1]['body'] == '{"v":1}' and letters[-1]['reason']
@@ -252,12 +242,12 @@ def test_versions_are_read_from_hdfs(loop, tmp_path):
 
 
 def test_versions_are_read_from_a_folder(tmp_path, demo_frames):
-    server = e2e.Server(tmp_path / 'data', *PATIENT)
+    server = Server(tmp_path / 'data', *PATIENT)
     try:
         for f in demo_frames[:5]:
             server.frame(f)
         server.wait_drained()
-        version = e2e.wait_until(lambda: requests.post(server.url + '/v1/datasets', json={}, timeout=60).json().get('rows'), 30, 'rows')
+        version = wait_until(lambda: requests.post(server.url + '/v1/datasets', json={}, timeout=60).json().get('rows'), 30, 'rows')
         assert f'v0001: {version} rows' in example('read_shards.py', server.data / 'artifacts')
     finally:
         server.close()
