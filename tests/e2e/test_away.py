@@ -9,8 +9,7 @@ import time
 import pytest
 import requests
 
-from rig import BINARY, ROOT, fsck, run, wait_until
-from test_circle import Voter, labels_of
+from rig import BINARY, ROOT, Voter, fsck, labels_of, run, wait_until
 
 PATIENT = ('--frames-deadline_ms', 9000)  # these tests are not about a busy machine
 STORES = ('log', 'crops', 'reviews', 'artifacts')

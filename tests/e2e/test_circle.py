@@ -8,20 +8,9 @@ import threading
 import pytest
 import requests
 
-from rig import Voter, fsck, labels_of, send_all, vote_all, wait_until
+from rig import Voter, fsck, labels_of, send_all, train, vote_all, wait_until
 
 CAP = 3
-
-
-def train_and_publish(server, version):
-    job = server.post('/v1/jobs', {'kind': 'train', 'dataset': version, 'publish': False, 'options': {'epochs': 1}}, code=202).json()
-
-    def done():
-        j = server.get(f'/v1/jobs/{job["id"]}').json()
-        assert j['state'] not in ('failed', 'interrupted'), j
-        return j if j['state'] == 'done' else None
-
-    return wait_until(done, 300, 'the training job')
 
 
 def test_whole_circle(start_server, demo_frames):
@@ -58,7 +47,7 @@ def test_whole_circle(start_server, demo_frames):
     name = version['version']
     assert server.get(f'/v1/datasets/{name}').json()['sha256'] == version['sha256']
 
-    job = train_and_publish(server, name)
+    job = train(server, name)
     digest = job['bundle']
     assert digest != before
     server.post(f'/v1/models/{digest}/promote', {'by': 'expert1', 'force': True, 'note': 'circle'})
@@ -87,7 +76,7 @@ def test_swap_under_load_fails_no_request(start_server, demo_frames):
     send_all(server, demo_frames)
     server.wait_drained()
     version = server.post('/v1/datasets', {}, code=201).json()['version']
-    digest = train_and_publish(server, version)['bundle']
+    digest = train(server, version)['bundle']
     with cf.ThreadPoolExecutor(2) as pool:
         load = [pool.submit(server.frame, demo_frames[i % 40]) for i in range(40)]
         server.post(f'/v1/models/{digest}/promote', {'by': 'expert1', 'force': True})
@@ -151,7 +140,7 @@ def test_kill_while_learning_and_publishing_breaks_nothing(start_server, demo_fr
         try:
             while True:
                 version = server.post('/v1/datasets', {'force': True}, code=201).json()['version']
-                digest = train_and_publish(server, version)['bundle']
+                digest = train(server, version)['bundle']
                 server.post(f'/v1/models/{digest}/promote', {'by': 'expert1', 'force': True})
                 server.post('/v1/models/rollback', {'by': 'expert1'})
         except requests.RequestException:

@@ -13,9 +13,9 @@ import uuid
 import pytest
 import requests
 
-from rig import BINARY, Server, fsck, run, wait_until
-from test_circle import CAP, Voter, labels_of, send_all, train_and_publish, vote_all
+from rig import BINARY, Server, Voter, fsck, labels_of, run, send_all, train, vote_all, wait_until
 
+CAP = 3
 FLAGS = ('--reviews-cap', CAP, '--frames-audit', 0.5, '--frames-deadline_ms', 120000, '--http-deadline_ms', 120000)  # no test of speed
 STORES = ('artifacts', 'reviews', 'crops', 'log')
 
@@ -49,10 +49,10 @@ def world(tmp_path_factory, demo_frames):
     s = Server(folder, *FLAGS)
     answers = send_all(s, demo_frames[:20])
     s.wait_drained()
-    vote_all(s)
+    vote_all(s, CAP + 1)
     s.wait_drained()
     version = s.post('/v1/datasets', {'note': 'one'}, code=201).json()['version']
-    digest = train_and_publish(s, version)['bundle']
+    digest = train(s, version)['bundle']
     s.post(f'/v1/models/{digest}/promote', {'by': 'expert1', 'force': True})
     send_all(s, demo_frames[20:30])
     s.wait_drained()
@@ -79,7 +79,7 @@ def check_goes_on(start, data, frames, *args):
     log = s.get('/v1/models/log').json()['log']
     signs = {x['key'] for a in send_all(s, frames) for x in a['signs']}
     s.wait_drained()
-    vote_all(s)
+    vote_all(s, CAP + 1)
     wait_until(lambda: {x['key'] for x in labels_of(s)} >= before | signs, 60, 'labels')
     s.wait_drained()
     version = s.post('/v1/datasets', {'note': 'after the move'}, code=201).json()

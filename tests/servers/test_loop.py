@@ -6,7 +6,7 @@ import concurrent.futures as cf
 import pytest
 
 from cluster import KINDS, Cluster, base_urls, embedded_url, new_name, real_url
-from rig import Voter, labels_of, wait_until
+from rig import Voter, labels_of, train, wait_until
 
 CAP = 3
 MIXES = {'all real': set(KINDS), **{f'{k} real': {k} for k in KINDS}, 'all embedded': set()}
@@ -65,15 +65,7 @@ def test_whole_circle_by_seven_processes(cluster_of, demo_frames, mix):
 
     version = c.expert.post('/v1/datasets', {'note': mix}, code=201).json()
     assert version['rows'] == len(keys)
-    body = {'kind': 'train', 'dataset': version['version'], 'publish': False, 'options': {'epochs': 1}}
-    job = c.expert.post('/v1/jobs', body, code=202).json()
-
-    def done():
-        j = c.expert.get(f'/v1/jobs/{job["id"]}').json()
-        assert j['state'] not in ('failed', 'interrupted'), j
-        return j['bundle'] if j['state'] == 'done' else None
-
-    digest = wait_until(done, 300, 'the training job')
+    digest = train(c.expert, version['version'])['bundle']
     c.expert.post(f'/v1/models/{digest}/promote', {'by': 'lee', 'force': True})
     for car in cars:
         wait_until(lambda: car.frame(frames[1])['bundle'] == digest, 60, 'the swap in each process')
