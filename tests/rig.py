@@ -164,3 +164,14 @@ def labels_of(server):
         if not page['labels']:
             return labels
         after = page['next']
+
+
+def train_and_publish(server, version):
+    job = server.post('/v1/jobs', {'kind': 'train', 'dataset': version, 'publish': False, 'options': {'epochs': 1}}, code=202).json()
+
+    def done():
+        j = server.get(f'/v1/jobs/{job["id"]}').json()
+        assert j['state'] not in ('failed', 'interrupted'), j
+        return j if j['state'] == 'done' else None
+
+    return wait_until(done, 300, 'the training job')

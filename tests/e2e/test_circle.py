@@ -8,20 +8,9 @@ import threading
 import pytest
 import requests
 
-from rig import Voter, fsck, labels_of, send_all, vote_all, wait_until
+from rig import Voter, fsck, labels_of, send_all, train_and_publish, vote_all, wait_until
 
 CAP = 3
-
-
-def train_and_publish(server, version):
-    job = server.post('/v1/jobs', {'kind': 'train', 'dataset': version, 'publish': False, 'options': {'epochs': 1}}, code=202).json()
-
-    def done():
-        j = server.get(f'/v1/jobs/{job["id"]}').json()
-        assert j['state'] not in ('failed', 'interrupted'), j
-        return j if j['state'] == 'done' else None
-
-    return wait_until(done, 300, 'the training job')
 
 
 def test_whole_circle(start_server, demo_frames):
