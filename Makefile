@@ -17,12 +17,12 @@ export SIGNLOOP_SERVERS := $(abspath $(BUILD))/servers
 BUILD_PACKAGES := gcc libc6-dev meson ninja-build pkg-config python3 libmicrohttpd-dev libdnnl-dev libsqlite3-dev \
   libjansson-dev libjpeg62-turbo-dev libspng-dev libcurl4-openssl-dev libprotobuf-c-dev protobuf-c-compiler \
   protobuf-compiler libonnx-dev nettle-dev libarchive-dev librdkafka-dev libmongoc-dev
-TEST_PACKAGES := python3-venv chromium chromium-driver fonts-noto-cjk git libasan8 libubsan1 libtsan2
+TEST_PACKAGES := python3-venv chromium chromium-driver fonts-noto-cjk git libasan8 libubsan1 libtsan2 kcat jq curl
 SERVER_PACKAGES := openjdk-17-jre-headless maven python3-venv
 FMT_PACKAGES := clang-format
 
 .PHONY: all run test check bench fmt clean help test-sanitize test-servers test-e2e test-all venv models soak
-.PHONY: servers servers-down servers-status server-packages
+.PHONY: bench-cluster chaos servers servers-down servers-status server-packages
 all: $(BUILD)/signloop
 
 help: ## this list
@@ -99,6 +99,14 @@ test-e2e: $(MESON) venv ## golden files, the whole circle by HTTP, kills, comman
 
 bench: $(MESON) ## frames/s, votes/s, stage times and where the time goes; SHORT=1: half a minute instead of minutes
 	@SHORT='$(SHORT)' sh bench/run.sh $(BUILD)
+
+bench-cluster: $(MESON) venv server-packages ## the loop over embedded stores against real servers: rates, lag, whose CPU; SHORT=1: minutes instead of an hour
+	@$(NINJA) signloop
+	@$(SERVERS) run -- $(PYTHON) bench/cluster.py $(if $(SHORT),--short)
+
+chaos: $(MESON) venv server-packages ## every server and role killed in turn under load for CHAOS_S seconds (3600); CHAOS_SEED=N
+	@$(NINJA)
+	@CHAOS_S=$(or $(CHAOS_S),3600) SIGNLOOP_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/servers/test_chaos.py
 
 fmt: ## formats the C code
 	$(call need,$(FMT_PACKAGES))

@@ -59,7 +59,7 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 	const char *value[6] = {NULL};
 	static const char *const setting[] = {
 		"data", "http.listen", "store.log", "store.crops", "store.reviews", "store.artifacts"};
-	bool help;
+	bool help, compat = false;
 	struct sl_words w;
 	const struct sl_opt opts[] = {
 		{"data", SL_OPT_STR, "DIR", "folder of this process: caches, jobs, and the stores without a URL",
@@ -68,13 +68,18 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 		{"log", SL_OPT_STR, "URL", "the log, such as sqlite:PATH", &value[2], 0, 0},
 		{"crops", SL_OPT_STR, "URL", "the crop store, such as sqlite:PATH", &value[3], 0, 0},
 		{"reviews", SL_OPT_STR, "URL", "the review store, such as sqlite:PATH", &value[4], 0, 0},
-		{"artifacts", SL_OPT_STR, "URL", "the artifact store, such as dir:PATH", &value[5], 0, 0}, SL_OPT_END};
+		{"artifacts", SL_OPT_STR, "URL", "the artifact store, such as dir:PATH", &value[5], 0, 0},
+		{"compat-topics", SL_OPT_FLAG, NULL, "also writes the original's topics (log.compat_topics)", &compat,
+			0, 0},
+		SL_OPT_END};
 	enum sl_status s = sl_opt_parse(&usage, opts, cfg, argc, argv, &w, &help, err);
 	if (s == SL_OK && help)
 		return sl_command_help(&usage, opts);
 	for (size_t i = 0; s == SL_OK && i < SL_COUNT(setting); i++)
 		if (value[i])
 			s = sl_config_set(cfg, setting[i], value[i], opts[i].name, err);
+	if (s == SL_OK && compat)
+		s = sl_config_set(cfg, "log.compat_topics", "true", "--compat-topics", err);
 	const struct sl_role *roles[ROLES + 1];
 	if (s == SL_OK)
 		s = choose(&w, roles, err);

@@ -76,7 +76,7 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 {
 	struct demo d = {.cars = 2, .rate = 2};
 	const char *listen = NULL, *data = NULL;
-	bool help;
+	bool help, compat = false;
 	struct sl_words w;
 	const struct sl_opt opts[] = {
 		{"data", SL_OPT_STR, "DIR", "folder of everything it keeps (default: data)", &data, 0, 0},
@@ -86,6 +86,8 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 		{"demo-cars", SL_OPT_INT, "N", "how many demo cars (default: 2)", &d.cars, 1, 64},
 		{"demo-rate", SL_OPT_NUM, "N", "frames a second of all demo cars together (default: 2)", &d.rate, 0.01,
 			1000},
+		{"compat-topics", SL_OPT_FLAG, NULL, "also writes the original's topics (log.compat_topics)", &compat,
+			0, 0},
 		SL_OPT_END};
 	for (int i = 1; i < argc; i++) /* before the flags, so that a flag still wins */
 		if (!strcmp(argv[i], "--demo"))
@@ -98,6 +100,8 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 		s = sl_config_set(cfg, "data", data, "--data", err);
 	if (s == SL_OK && listen)
 		s = sl_config_set(cfg, "http.listen", listen, "--listen", err);
+	if (s == SL_OK && compat)
+		s = sl_config_set(cfg, "log.compat_topics", "true", "--compat-topics", err);
 	if (s != SL_OK)
 		return s;
 	struct sl_process p = {cfg, "signloop up", sl_roles, ready, ending, &d};

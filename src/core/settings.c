@@ -32,6 +32,10 @@ const struct sl_config_row sl_settings[] = {
 	{"http.workers", INT, "32", 1, 1024, "threads that wait on stores for requests: votes, crops, leases"},
 
 	/* stores: empty means embedded in the data folder */
+	{"log.compat_topics", BOOL, "false", 0, 0,
+		"also write the original's topics: good_acc_label, bad_acc_label, parameter"},
+	{"log.compat_url", STR, "", 0, 0,
+		"URL of a bundle in topic parameter, with {digest} or {path}; empty: its route at http.listen"},
 	{"store.artifacts", STR, "", 0, 0,
 		"URL of the artifact store, such as dir:PATH; empty: artifacts/ in the data folder"},
 	{"store.crops", STR, "", 0, 0,

@@ -315,6 +315,7 @@ static enum sl_status frames_start(struct sl_context *ctx, void **ret_state, str
 	f->max_pixels = sl_config_int(cfg, "frames.pixels");
 	f->audit = sl_config_num(cfg, "frames.audit");
 	f->max_bytes = (size_t)sl_config_int(cfg, "http.frame_bytes");
+	f->names = sl_config_bool(cfg, "log.compat_topics");
 	f->nrecent = (size_t)sl_config_int(cfg, "frames.recent");
 	f->recent = sl_calloc(SL_MAX(f->nrecent, 1), sizeof *f->recent);
 	f->threads = f->running = (unsigned)(threads ? threads : SL_MAX(1, sysconf(_SC_NPROCESSORS_ONLN)));

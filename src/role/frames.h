@@ -73,6 +73,7 @@ struct sl_frames {
 	bool keep; /* frames.when_away */
 	struct sl_spool *spool;
 	struct sl_loop spool_loop;
+	bool names; /* log.compat_topics: messages name their classes */
 	struct sl_queue *queue;
 	struct sl_pool *store;
 	unsigned threads, running;

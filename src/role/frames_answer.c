@@ -97,14 +97,24 @@ static void set_text(json_t *o, const char *name, const char *v)
 		json_object_set_new(o, name, json_string(v));
 }
 
+/* The name that the original's consumers want. */
+static void set_name(const struct sl_job *j, json_t *o, int cls)
+{
+	if (j->f->names)
+		set_text(o, "name_ko", j->bundle->taxonomy->cls[cls].ko);
+}
+
 static json_t *short_candidates(const struct sl_job *j, const struct sl_sign *s)
 {
 	json_t *list = json_array();
 
-	for (int i = 0; i < s->ncandidate; i++)
-		json_array_append_new(list, json_pack("{s:i,s:s,s:f}", "class", s->candidate[i].cls, "code",
-						    j->bundle->taxonomy->cls[s->candidate[i].cls].code, "confidence",
-						    (double)s->candidate[i].confidence));
+	for (int i = 0; i < s->ncandidate; i++) {
+		json_t *c = json_pack("{s:i,s:s,s:f}", "class", s->candidate[i].cls, "code",
+			j->bundle->taxonomy->cls[s->candidate[i].cls].code, "confidence",
+			(double)s->candidate[i].confidence);
+		set_name(j, c, s->candidate[i].cls);
+		json_array_append_new(list, c);
+	}
 	return list;
 }
 
@@ -120,6 +130,7 @@ json_t *sl_frame_crop_meta(const struct sl_job *j, const struct sl_sign *s)
 		j->bundle->taxonomy->cls[cls].code, "confidence", (double)s->candidate[0].confidence, "candidates",
 		short_candidates(j, s));
 
+	set_name(j, json_object_get(o, "class"), cls);
 	set_text(o, "device", m->device);
 	set_text(o, "frame_id", m->id);
 	set_text(o, "sequence", m->sequence);

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "dataset/registry.h"
 #include "role/learning_work.h"
+#include <stdio.h>
 
 /* ---- datasets ---- */
 
@@ -89,6 +90,26 @@ static void get_model(struct sl_request *r, void *arg)
 		sl_answer_json(r, 200, v);
 	else
 		sl_answer_fail(r, &err);
+}
+
+static void get_bundle(struct sl_request *r, void *arg)
+{
+	struct sl_learning *l = arg;
+	SL_AUTO(sl_buf_done) struct sl_buf file = {0};
+	struct sl_err err = {0};
+	char digest[SL_DIGEST], etag[SL_DIGEST + 2];
+	const char *known = sl_request_header(r, "If-None-Match");
+	enum sl_status s = sl_model_find(l->ctx.stores.artifacts, sl_request_param(r, "digest"), digest, &err);
+	snprintf(etag, sizeof(etag), "\"%s\"", s == SL_OK ? digest : "");
+	bool has = s == SL_OK && known && strstr(known, etag);
+	if (s == SL_OK && !has)
+		s = sl_model_get(l->ctx.stores.artifacts, digest, &file, &err);
+	if (s != SL_OK) {
+		sl_answer_fail(r, &err);
+		return;
+	}
+	sl_answer_header(r, "ETag", etag);
+	sl_answer_copy(r, has ? 304 : 200, "application/octet-stream", sl_buf_slice(&file));
 }
 
 static void get_log(struct sl_request *r, void *arg)
@@ -330,6 +351,13 @@ const struct sl_route sl_learning_routes[] = {
 		.tag = "models",
 		.summary = "One stored bundle, with its card; the digest may be cut to its first 6 digits or more",
 		.response = MODEL_SCHEMA},
+	{.method = "GET",
+		.path = "/v1/models/{digest}/bundle",
+		.run = SL_RUN_WORKER,
+		.fn = get_bundle,
+		.tag = "models",
+		.summary = "The bundle's file; its SHA-256 is the digest",
+		.response = "application/octet-stream"},
 	{.method = "POST",
 		.path = "/v1/models/{digest}/promote",
 		.run = SL_RUN_WORKER,

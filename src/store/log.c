@@ -2,12 +2,14 @@
 #include "store/log.h"
 #include "base/digest.h"
 #include "base/mem.h"
+#include "store/compat.h"
 #include "store/meter.h"
 #include "store/registry.h"
 #include <pthread.h>
 
 struct sl_log {
 	struct sl_log_impl impl;
+	char *compat_url; /* NULL: the original's topics are not written */
 };
 
 struct sl_consumer {
@@ -52,7 +54,18 @@ void sl_log_close(struct sl_log *l)
 	if (!l)
 		return;
 	l->impl.ops->close(l->impl.self);
+	free(l->compat_url);
 	free(l);
+}
+
+enum sl_status sl_log_compat(struct sl_log *l, const char *url, struct sl_err *err)
+{
+	enum sl_status s = sl_compat_check_url(url, err);
+	if (s != SL_OK)
+		return s;
+	free(l->compat_url);
+	l->compat_url = sl_strdup(url);
+	return SL_OK;
 }
 
 enum sl_status sl_log_append(struct sl_log *l, const char *topic, const char *key, struct sl_slice body,
@@ -84,7 +97,15 @@ enum sl_status sl_log_append_many(
 		if (s != SL_OK)
 			return s;
 	}
-	return n <= 0 ? SL_OK : SL_METERED(meter[APPEND], l->impl.ops->append(l->impl.self, e, n, deadline_us, err));
+	if (n <= 0)
+		return SL_OK;
+	SL_AUTO(sl_compat_done) struct sl_compat more = {0};
+	if (l->compat_url) {
+		sl_compat_add(&more, l->compat_url, e, n);
+		e = more.entry;
+		n = more.n;
+	}
+	return SL_METERED(meter[APPEND], l->impl.ops->append(l->impl.self, e, n, deadline_us, err));
 }
 
 enum sl_status sl_consumer_open(

@@ -45,6 +45,11 @@ void sl_batch_done(struct sl_batch *b);
 enum sl_status sl_log_open(const char *url, const struct sl_config *cfg, struct sl_log **ret, struct sl_err *err);
 void sl_log_close(struct sl_log *l); /* after its consumers; NULL is fine */
 
+/* From now on each append also writes what the original's consumers read (core/compat.h), in the same
+ * call: at least once, as all messages. url: the pattern of its parameter messages; USAGE. A message
+ * that is none of its topic has no such copy and is counted. Before threads start. */
+enum sl_status sl_log_compat(struct sl_log *l, const char *url, struct sl_err *err);
+
 /* Returns when the message is durable. Concurrent calls share one disk write. */
 enum sl_status sl_log_append(struct sl_log *l, const char *topic, const char *key, struct sl_slice body,
 	int64_t deadline_us, struct sl_err *err);

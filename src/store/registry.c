@@ -6,7 +6,9 @@
 #include "store/kafka/kafka.h"
 #include "store/mem/mem.h"
 #include "store/mongodb/mongodb.h"
+#include "store/spec.h"
 #include "store/sqlite/sqlite.h"
+#include "store/stores.h"
 #include "store/webhdfs/webhdfs.h"
 #include "store/wrap/wrap.h"
 #include <stdio.h>
@@ -131,6 +133,16 @@ static enum sl_status find(const struct sl_url *u, enum kind k, const struct bac
 		err, SL_USAGE, "store URL '%s': no %s is called '%s'; use %s", u->text, kind_name[k], u->scheme, forms);
 }
 
+void sl_stores_each_form(void (*fn)(void *arg, const struct sl_store_form *f), void *arg)
+{
+	for (int k = 0; k < KINDS; k++)
+		for (const struct backend *b = backends; b < backends + N_BACKENDS; b++) {
+			if (b->serves[k])
+				fn(arg, &(struct sl_store_form){kind_name[k], b->form, is_built(b, (enum kind)k),
+						sl_spec_of(kind_name[k], b->scheme)});
+		}
+}
+
 /* The four differ in types alone. The hooks are made before the backend opens, so that a wrong
  * option costs nothing; the innermost prefix wraps first. */
 #define REGISTRY(kind, contract) \
@@ -151,8 +163,10 @@ static enum sl_status find(const struct sl_url *u, enum kind k, const struct bac
 			s = hook[i]->enter(hook[i], &(struct sl_call){#contract, "open", 0, false}, err); \
 		if (s == SL_OK) { \
 			impl.ops = b->contract; \
-			s = impl.ops->open(&u, cfg, &impl.self, err); \
+			s = sl_spec_check(sl_spec_of(kind_name[kind], b->scheme), &u, err); \
 		} \
+		if (s == SL_OK) \
+			s = impl.ops->open(&u, cfg, &impl.self, err); \
 		if (s == SL_OK && (s = sl_url_check_used(&u, err)) != SL_OK) \
 			impl.ops->close(impl.self); \
 		while (n--) { \

@@ -21,13 +21,30 @@ static char *url_of(const struct sl_config *cfg, enum sl_store which, const char
 	return sl_url_of_path(embedded[which].scheme, path);
 }
 
+/* The log, which feeds the original's consumers too where that is wanted. */
+static enum sl_status open_log(const char *url, const struct sl_config *cfg, struct sl_log **ret, struct sl_err *err)
+{
+	const char *bundle = sl_config_str(cfg, "log.compat_url"), *listen = sl_config_str(cfg, "http.listen");
+	SL_AUTOFREE char *own =
+		sl_asprintf("http://%s%s/v1/models/{digest}/bundle", *listen == ':' ? "127.0.0.1" : "", listen);
+	struct sl_log *log = NULL;
+	enum sl_status s = sl_log_open(url, cfg, &log, err);
+	if (s == SL_OK && sl_config_bool(cfg, "log.compat_topics"))
+		s = sl_log_compat(log, *bundle ? bundle : own, err);
+	if (s == SL_OK)
+		*ret = log;
+	else
+		sl_log_close(log);
+	return s;
+}
+
 enum sl_status sl_store_open(enum sl_store which, const struct sl_config *cfg, const char *data_dir,
 	struct sl_stores *ret, struct sl_err *err)
 {
 	SL_AUTOFREE char *url = url_of(cfg, which, data_dir);
 	switch (which) {
 	case SL_STORE_LOG:
-		return sl_log_open(url, cfg, &ret->log, err);
+		return open_log(url, cfg, &ret->log, err);
 	case SL_STORE_CROPS:
 		return sl_crops_open(url, cfg, &ret->crops, err);
 	case SL_STORE_REVIEWS:

@@ -9,6 +9,7 @@
 #include "store/health.h"
 #include "store/log.h"
 #include "store/reviews.h"
+#include "store/spec.h"
 
 struct sl_stores {
 	struct sl_log *log;
@@ -27,3 +28,12 @@ enum sl_status sl_stores_open(
 void sl_stores_close(struct sl_stores *s);
 /* Which stores the URL's scheme is known to serve: bit 0 log, 1 crops, 2 reviews, 3 artifacts; 0: none. */
 unsigned sl_stores_served(const char *url);
+
+/* Every kind of URL that is known, by kind of store. */
+struct sl_store_form {
+	const char *kind; /* "log", "crop store", ... */
+	const char *form; /* "sqlite:PATH" */
+	bool is_built; /* false: not in this build */
+	const struct sl_url_spec *options; /* NULL: none */
+};
+void sl_stores_each_form(void (*fn)(void *arg, const struct sl_store_form *f), void *arg);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static int hex_digit(char c)
 {
@@ -81,7 +82,7 @@ static enum sl_status parse(struct sl_url *u, char *s, struct sl_err *err)
 static bool ends_with(const char *s, size_t n, const char *end)
 {
 	size_t m = strlen(end);
-	return n >= m && !strncmp(s + n - m, end, m);
+	return n >= m && !strncasecmp(s + n - m, end, m);
 }
 
 /* The URL without what nobody may read: USER:PASSWORD@ and the values of such options. */

@@ -150,6 +150,7 @@ static struct sl_reviews *restored(const struct sl_backend *b, struct histories 
 	*a = read_all(from);
 	sl_reviews_close(from);
 	struct sl_reviews *r = open_reviews(b, 10);
+	at_ms(b, 4); /* later than a process that was killed before */
 	CHECK_OK(sl_reviews_restore(r, a->h, a->n, &err));
 	return r;
 }

@@ -9,7 +9,7 @@ import time
 import pytest
 import requests
 
-from conftest import BINARY, ROOT, fsck, run, wait_until
+from rig import BINARY, ROOT, fsck, run, wait_until
 from test_circle import Voter, labels_of
 
 PATIENT = ('--frames-deadline_ms', 9000)  # these tests are not about a busy machine

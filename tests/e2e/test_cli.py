@@ -49,7 +49,7 @@ def on_terminal(columns, *args):
 
 
 @pytest.mark.parametrize('columns', [40, 100])
-@pytest.mark.parametrize('topic', [[], ['config'], ['formats'], *([c] for c in commands())], ids=lambda t: ' '.join(t) or 'all')
+@pytest.mark.parametrize('topic', [[], ['config'], ['formats'], ['stores'], *([c] for c in commands())], ids=lambda t: ' '.join(t) or 'all')
 def test_help_fits_the_terminal(topic, columns):
     text = on_terminal(columns, 'help', *topic)
     prose = text.partition('\nexamples:')[0]  # a command stays on one line, to be copied

@@ -20,10 +20,6 @@ BUILD = pathlib.Path(os.environ.get('SIGNLOOP_BUILD', ROOT / 'build')).absolute(
 HAMMER = BUILD / 'tests' / 'contract' / 'hammer_crops'
 WAIT_S = 300  # HBase is back after half a minute, on a busy machine after two
 WRITERS = 16
-# As docs/operations.md asks of a gateway: it gives up before its caller does. By default it holds on for
-# minutes, and with each of its threads in such a call it answers nobody, also long after HBase is back.
-GATEWAY = {'rest.hbase.client.operation.timeout': 4000, 'rest.hbase.client.meta.operation.timeout': 4000,
-           'rest.hbase.rpc.timeout': 2000, 'rest.hbase.client.retries.number': 5}
 
 
 class Hammer:
@@ -101,7 +97,7 @@ def verify(url, numbers=(), ok=(0,)):
 
 @pytest.fixture(scope='module')
 def hbase(module_servers):
-    return module_servers('rest', set=GATEWAY)
+    return module_servers('rest')
 
 
 @pytest.fixture

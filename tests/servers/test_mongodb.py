@@ -117,13 +117,13 @@ def test_a_server_killed_in_the_middle_loses_and_doubles_no_vote(servers, hammer
     two = [hammer(url, VOTERS // 2), hammer(url, VOTERS // 2)]  # two processes, as two replicas of a role
     for _ in range(2):
         for h in two:
-            h.goes_on()
+            h.goes_on(30)
         server.kill()
         for h in two:
             h.fails()
         server.up()
         for h in two:
-            h.goes_on()
+            h.goes_on(30)
     for h in two:
         h.stop()
     verify(url, *two)

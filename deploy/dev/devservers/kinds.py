@@ -70,6 +70,13 @@ class Server:
         """The configuration with what `up --set` said."""
         return {**values, **self.state.settings(self.name)}
 
+    library = ''  # what fetch() gets
+    by = 'pip'  # and from where
+
+    def fetch(self, say):
+        """Gets its program if it is not there."""
+        raise NotImplementedError
+
     def prepare(self, say):
         """Makes what it needs before it can be started; gives its command line."""
         raise NotImplementedError
@@ -84,17 +91,19 @@ class Server:
 
 
 class JavaServer(Server):
-    jars = ''
+    by = 'Maven'
     heap_mb = 256
-    main = ()
     options = ()
 
-    def java(self, say, main, conf=None):
+    def fetch(self, say):
         program = libraries.java()
         if libraries.java_version(program) < libraries.JAVA_MIN:
             raise Trouble(f'{program} is older than Java {libraries.JAVA_MIN}: install openjdk-17-jre-headless or set JAVA_HOME')
-        jars = libraries.jars(self.state.lib, self.jars, say)
-        return [program, f'-Xmx{self.heap_mb}m', *JVM, '-Djava.net.preferIPv4Stack=true',
+        libraries.jars(self.state.lib, self.library, say)
+
+    def java(self, say, main, conf=None):
+        jars = libraries.jars(self.state.lib, self.library, say)
+        return [libraries.java(), f'-Xmx{self.heap_mb}m', *JVM, '-Djava.net.preferIPv4Stack=true',
                 f'-Djava.io.tmpdir={self.dir("tmp")}', f'-Dlog4j.configuration=file:{libraries.HERE / "log4j.properties"}',
                 *self.options, *shlex.split(os.environ.get('SIGNLOOP_SERVERS_JAVA', '')), '-cp', f'{conf}:{jars}/*' if conf else f'{jars}/*', *main]
 
@@ -110,7 +119,7 @@ class Kafka(JavaServer):
     name = 'kafka'
     ports = ('kafka', 'kafka-sasl', 'kafka-controller', 'kafka-behind')
     lent = ('kafka-proxy',)
-    jars = 'kafka'
+    library = 'kafka'
 
     def prepare(self, say):
         s = self.state
@@ -178,7 +187,7 @@ class Kafka(JavaServer):
 
 
 class Hdfs(JavaServer):
-    jars = 'hdfs'
+    library = 'hdfs'
     heap_mb = 192
     options = ('--add-opens', 'java.base/java.lang=ALL-UNNAMED')
 
@@ -207,6 +216,7 @@ class Hdfs(JavaServer):
             'dfs.permissions.enabled': 'false',
             'dfs.namenode.safemode.extension': 0,
             'dfs.client.block.write.replace-datanode-on-failure.enable': 'false',
+            'dfs.client.block.write.locateFollowingBlock.initial.delay.ms': 50,
             'dfs.namenode.handler.count': 6,
             'dfs.datanode.handler.count': 4,
             # A lost daemon is noticed, and one that is back is used, in seconds.
@@ -254,7 +264,7 @@ class DataNode(Hdfs):
 
 
 class HBaseServer(JavaServer):
-    jars = 'hbase'
+    library = 'hbase'
     options = ('-Dorg.apache.hbase.thirdparty.io.netty.tryReflectionSetAccessible=true', '--add-modules', 'jdk.unsupported',
                *(word for package in ('java.nio', 'sun.nio.ch', 'java.lang', 'jdk.internal.ref', 'java.lang.reflect',
                                       'java.util', 'java.util.concurrent', 'jdk.internal.util.random')
@@ -262,9 +272,12 @@ class HBaseServer(JavaServer):
                '--add-exports', 'java.base/jdk.internal.misc=ALL-UNNAMED',
                '--add-exports', 'java.security.jgss/sun.security.krb5=ALL-UNNAMED')
 
+    more = {}
+
     def conf(self):
         s, conf = self.state, self.dir('conf')
         xml_file(conf / 'hbase-site.xml', self.configured({
+            **self.more,
             'hbase.rootdir': f'hdfs://{s.address("namenode")}/hbase',
             'hbase.cluster.distributed': 'false',
             'hbase.tmp.dir': self.dir('tmp'),
@@ -313,6 +326,9 @@ class Rest(HBaseServer):
     needs = ('hbase',)
     ports = ('rest',)
     heap_mb = 192
+    # It gives up before those who ask it do: else its threads hang for minutes when HBase was away.
+    more = {'hbase.client.operation.timeout': 4000, 'hbase.client.meta.operation.timeout': 4000, 'hbase.rpc.timeout': 2000,
+            'hbase.client.retries.number': 5}
 
     def prepare(self, say):
         return self.java(say, ['-XX:MaxDirectMemorySize=128m', 'org.apache.hadoop.hbase.rest.RESTServer', 'start'], self.conf())
@@ -330,6 +346,7 @@ class MongoDb(Server):
     name = 'mongodb'
     ports = ('mongodb',)
     stop_s = 15
+    library = 'mongodb'
     HELLO = (lambda doc: struct.pack('<iiiiIB', 21 + len(doc), 1, 0, 2013, 0, 0) + doc)(
         (lambda body: struct.pack('<i', 5 + len(body)) + body + b'\0')(
             b'\x10hello\0' + struct.pack('<i', 1) + b'\x02$db\0' + struct.pack('<i', 6) + b'admin\0'))
@@ -340,8 +357,11 @@ class MongoDb(Server):
         words = [[f'--{k}'] if v == 'true' else [f'--{k}', str(v)] for k, v in values.items() if v != 'false']
         return [str(folder / 'bin' / 'python'), str(folder / 'bin' / 'secantusd-py'), *sum(words, [])]
 
+    def fetch(self, say):
+        libraries.venv(self.state.lib, self.library, say)
+
     def prepare(self, say):
-        folder, flags = libraries.venv(self.state.lib, 'mongodb', say), self.state.settings(self.name)
+        folder, flags = libraries.venv(self.state.lib, self.library, say), self.state.settings(self.name)
         made = self.dir() / 'user-made'
         if flags.get('auth') == 'true' and not made.exists():
             self.make_user(folder, {**flags, 'auth': 'false'})

@@ -86,7 +86,8 @@ def jars(lib, name, say):
 
         def fetched():
             with contextlib.suppress(OSError):
-                return f', {log.read_bytes().count(b"Downloaded from")} files fetched'
+                n = log.read_bytes().count(b'Downloaded from')
+                return f', {n} files fetched' if n else ''
             return ''
         say('its jars come by Maven')
         for _ in range(TRIES):
@@ -102,7 +103,7 @@ def venv(lib, name, say):
         log.unlink(missing_ok=True)
         say('its Python packages come by pip')
         steps = (['python3', '-m', 'venv', str(folder)],
-                 [str(folder / 'bin' / 'pip'), 'install', '--disable-pip-version-check', '--no-input', '-r',
+                 [str(folder / 'bin' / 'pip'), 'install', '--disable-pip-version-check', '--no-input', '--no-compile', '-r',
                   str(HERE / 'requirements.txt')])
         for step in steps:
             if watch(step, log, say, 'pip', lambda: '') != 0:

@@ -24,7 +24,10 @@
  * Chosen by measurement (SecantusDB 0.7, 500 reviews, 1 and 16 callers, votes/s; no real mongod
  * was to be had): this 217 and 206; the same by findAndModify 84 and 78; `seq` from a counter
  * document 107 and 119; the log in a collection of its own 133 and 94, which also needs a
- * second write that a crash can separate from the first.
+ * second write that a crash can separate from the first. The whole store, leases included, with
+ * 1 and 16 callers on 4 reviews at a time, on a busy machine of 2 cores: SecantusDB 11 and 17
+ * votes/s (it sorts without an index), mongo-java-server 1.47 142 and 228. Callers of one process
+ * queue for a review by a lock, else their updates miss: 602 misses on 136 votes without it.
  *
  * A line's seq is ms since 1970 << 20 + a part that makes it unique (an index sees to it); it
  * grows within a review. Leases and lines take the time of the process that writes: clocks of
