@@ -1,100 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything moved to other stores: whole, live, killed, damaged, refused, and back again; the loop goes on after it."""
 import json
-import os
 import random
-import shutil
 import signal
 import sqlite3
 import subprocess
 import threading
-import uuid
 
 import pytest
-import requests
 
-from rig import BINARY, Server, Voter, fsck, labels_of, run, send_all, train, vote_all, wait_until
-
-CAP = 3
-FLAGS = ('--reviews-cap', CAP, '--frames-audit', 0.5, '--frames-deadline_ms', 120000, '--http-deadline_ms', 120000)  # no test of speed
-STORES = ('artifacts', 'reviews', 'crops', 'log')
-
-
-def migrate(source, target, *args, ok=(0,)):
-    """Runs it; sides are a folder or a list of words. The parsed JSON."""
-    p = run('migrate', *words(source, target), *args, '--json', ok=ok)
-    return json.loads(p.stdout)
-
-
-def words(source, target):
-    def side(name, s):
-        return [w for word in (s if isinstance(s, list) else [s]) for w in (name, word)]
-    return side('--from', source) + side('--to', target)
-
-
-def digests(report):
-    return {k: v['sha256'] for k, v in report['stores'].items()}
-
-
-def urls(folder, *kinds, prefix='', query=''):
-    of = {'log': 'sqlite:{}/log.db', 'crops': 'sqlite:{}/crops.db', 'reviews': 'sqlite:{}/reviews.db', 'artifacts': 'dir:{}/artifacts'}
-    return [f'{k}={prefix}{of[k].format(folder)}{query}' for k in kinds or of]
-
-
-@pytest.fixture(scope='session')
-def world(tmp_path_factory, demo_frames):
-    """A folder with all that there can be: labels of models and people, open reviews, votes taken back, an unsent label,
-    two versions, a trained bundle that was published, a crop that was forgotten."""
-    folder = tmp_path_factory.mktemp('world') / 'data'
-    s = Server(folder, *FLAGS)
-    answers = send_all(s, demo_frames[:20])
-    s.wait_drained()
-    vote_all(s, CAP + 1)
-    s.wait_drained()
-    version = s.post('/v1/datasets', {'note': 'one'}, code=201).json()['version']
-    digest = train(s, version)['bundle']
-    s.post(f'/v1/models/{digest}/promote', {'by': 'expert1', 'force': True})
-    send_all(s, demo_frames[20:30])
-    s.wait_drained()
-    voter = Voter(s, 'half')
-    voter.run(3)
-    key = next(iter(voter.answered))
-    assert requests.delete(f'{s.url}/v1/reviews/{key}/votes', params={'voter': 'half'}, timeout=30).status_code == 200
-    s.post('/v1/datasets', {'note': 'two'}, code=201)
-    assert s.stop() == 0
-    run('dataset', 'forget', next(x['key'] for a in answers for x in a['signs']), '--data', folder)
-    fsck(folder, '--all')
-    return folder
-
-
-@pytest.fixture
-def source(world, tmp_path):
-    return shutil.copytree(world, tmp_path / 'data')
-
-
-def check_goes_on(start, data, frames, *args):
-    """New frames, votes, labels, the next segment, a version, a rollback; then all is whole."""
-    s = start(*FLAGS, *args, data=data)
-    before = {x['key'] for x in labels_of(s)}
-    log = s.get('/v1/models/log').json()['log']
-    signs = {x['key'] for a in send_all(s, frames) for x in a['signs']}
-    s.wait_drained()
-    vote_all(s, CAP + 1)
-    wait_until(lambda: {x['key'] for x in labels_of(s)} >= before | signs, 60, 'labels')
-    s.wait_drained()
-    version = s.post('/v1/datasets', {'note': 'after the move'}, code=201).json()
-    assert version['version'] == 'v0003' and version['rows'] > len(signs)
-    s.post('/v1/models/rollback', {'by': 'expert1'})
-    assert len(s.get('/v1/models/log').json()['log']) == len(log) + 1
-    assert s.stop() == 0
-
-
-def vote_lines(folder):
-    db = sqlite3.connect(folder / 'reviews.db')
-    rows = db.execute('SELECT r.key, l.voter, l.id, l.choice, l.expert, l.time, l.undo FROM line l JOIN review r ON r.seq = l.review '
-                      'ORDER BY r.key, l.seq').fetchall()
-    db.close()
-    return rows
+from moving import FLAGS, STORES, check_goes_on, digests, migrate, source, urls, vote_lines, words, world  # noqa: F401
+from rig import BINARY, Server, Voter, fsck, run, send_all, wait_until
 
 
 def test_all_of_it_and_the_loop_goes_on(start_server, source, tmp_path, demo_frames):
@@ -288,35 +204,3 @@ def test_wrong_words_are_refused_with_the_reason(source, tmp_path):
     s = Server(tmp_path / 'used')
     assert 'in use by process' in run('migrate', *words(source, tmp_path / 'used'), ok=(3,)).stderr
     assert s.stop() == 0
-
-
-SERVERS = {'log': 'SIGNLOOP_TEST_KAFKA', 'crops': 'SIGNLOOP_TEST_HBASE', 'reviews': 'SIGNLOOP_TEST_MONGODB',
-           'artifacts': 'SIGNLOOP_TEST_WEBHDFS'}
-
-
-def server_urls():
-    """All four real servers, each with a place of its own there."""
-    name = 'm' + uuid.uuid4().hex[:12]
-    absent = [v for v in SERVERS.values() if not os.environ.get(v)]
-    if absent and os.environ.get('SIGNLOOP_TEST_SERVERS') != 'required':
-        pytest.skip(f'{", ".join(absent)}: no server (make servers)')
-    log, crops, reviews, artifacts = (os.environ[v] for v in SERVERS.values())
-
-    def below(url):
-        head, _, query = url.partition('?')
-        return f'{head.rstrip("/")}/{name}' + ('?' + query if query else '')
-
-    return [f'log={log}{"&" if "?" in log else "?"}prefix={name}.', f'crops={below(crops)}', f'reviews={below(reviews)}',
-            f'artifacts={below(artifacts)}']
-
-
-def test_to_the_real_servers_and_back(start_server, source, tmp_path, demo_frames):
-    away = server_urls()
-    got = migrate(source, away)
-    assert got['ok'] and got['final'] and got['fsck']['ok']
-    back = migrate(away, tmp_path / 'back', '--final')
-    assert back['ok'] and digests(back) == digests(got)
-    assert vote_lines(tmp_path / 'back') == vote_lines(source)
-    check_goes_on(start_server, 'process', demo_frames[30:], *(f'--store-{word}' for word in away))
-    back = migrate(away, tmp_path / 'back', '--final')
-    assert back['ok'] and back['fsck']['ok'] and back['stores']['log']['copied'] > 0
