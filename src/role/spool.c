@@ -113,7 +113,9 @@ enum sl_status sl_spool_open(const char *dir, int64_t max_bytes, struct sl_spool
 	s->bytes_now = sl_gauge("signloop_spool_bytes", NULL, "Bytes of the frames that are kept");
 	s->aside_now = sl_gauge("signloop_spool_aside", NULL, "Kept frames that could not be read");
 	pthread_mutex_init(&s->lock, NULL);
-	enum sl_status st = sl_fs_is_dir(s->dir) ? sl_fs_each(s->dir, take_up, s, err) : SL_OK;
+	enum sl_status st = sl_fs_mkdirs(s->dir, err);
+	if (st == SL_OK)
+		st = sl_fs_each(s->dir, take_up, s, err);
 	if (st == SL_OK && sl_fs_is_dir(s->aside_dir))
 		st = sl_fs_each(s->aside_dir, take_up_aside, s, err);
 	if (st != SL_OK) {
@@ -178,9 +180,7 @@ enum sl_status sl_spool_put(struct sl_spool *s, json_t *meta, struct sl_slice im
 	if (st != SL_OK)
 		return st;
 	SL_AUTOFREE char *path = path_of(s->dir, number);
-	st = sl_fs_mkdirs(s->dir, err);
-	if (st == SL_OK)
-		st = sl_fs_write(path, sl_buf_slice(&file), true, err);
+	st = sl_fs_write(path, sl_buf_slice(&file), true, err);
 	if (st != SL_OK)
 		unlink(path); /* it may be there, but not for sure: the sender sends it again */
 	pthread_mutex_lock(&s->lock);
