@@ -14,7 +14,7 @@ CI_FLAGS := $(if $(CI),-Dwerror=true,)
 BUILD_PACKAGES := gcc libc6-dev meson ninja-build pkg-config python3 libmicrohttpd-dev libdnnl-dev libsqlite3-dev \
   libjansson-dev libjpeg62-turbo-dev libspng-dev libcurl4-openssl-dev libprotobuf-c-dev protobuf-c-compiler \
   protobuf-compiler libonnx-dev nettle-dev libarchive-dev
-TEST_PACKAGES := python3-venv chromium chromium-driver fonts-noto-cjk git libasan8 libubsan1 libtsan2
+TEST_PACKAGES := python3-venv openssl chromium chromium-driver fonts-noto-cjk git libasan8 libubsan1 libtsan2
 FMT_PACKAGES := clang-format
 
 .PHONY: all run test check bench fmt clean help test-sanitize test-e2e venv models soak
