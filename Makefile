@@ -11,7 +11,7 @@ PYTHON   := $(VENV)/bin/python
 CI_FLAGS := $(if $(CI),-Dwerror=true,)
 FEATURES := -Dauto_features=enabled
 SERVERS  := deploy/dev/servers
-export SIGNLOOP_SERVERS := $(abspath $(BUILD))/servers
+export SIGNLOOP_SERVERS ?= $(abspath $(BUILD))/servers
 
 # What the build needs, what the tests need beside it, what the real servers need, what the formatter needs.
 BUILD_PACKAGES := gcc libc6-dev meson ninja-build pkg-config python3 libmicrohttpd-dev libdnnl-dev libsqlite3-dev \
