@@ -11,7 +11,7 @@ PYTHON   := $(VENV)/bin/python
 CI_FLAGS := $(if $(CI),-Dwerror=true,)
 FEATURES := -Dauto_features=enabled
 SERVERS  := deploy/dev/servers
-export SIGNLOOP_SERVERS := $(abspath $(BUILD))/servers
+export SIGNLOOP_SERVERS ?= $(abspath $(BUILD))/servers
 
 # What the build needs, what the tests need beside it, what the real servers need, what the formatter needs.
 BUILD_PACKAGES := gcc libc6-dev meson ninja-build pkg-config python3 libmicrohttpd-dev libdnnl-dev libsqlite3-dev \
@@ -107,7 +107,7 @@ bench: $(MESON) ## frames/s, votes/s, stage times and where the time goes; SHORT
 
 bench-cluster: $(MESON) venv server-packages ## the loop over embedded stores against real servers: rates, lag, whose CPU; SHORT=1: minutes instead of an hour
 	@$(NINJA) signloop
-	@$(SERVERS) run -- $(PYTHON) bench/cluster.py $(if $(SHORT),--short)
+	@SIGNLOOP_SERVERS_JAVA=-XX:TieredStopAtLevel=4 $(SERVERS) run -- $(PYTHON) bench/cluster.py $(if $(SHORT),--short)
 
 chaos: $(MESON) venv server-packages ## every server and role killed in turn under load for CHAOS_S seconds (3600); CHAOS_SEED=N
 	@$(NINJA)
