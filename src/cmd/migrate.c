@@ -145,6 +145,9 @@ static enum sl_status open_sides(struct sl_side *from, struct sl_side *to, const
 {
 	unsigned which = sl_side_kinds(from) & sl_side_kinds(to);
 	enum sl_status s = SL_OK;
+	if (to->url[SL_STORE_REVIEWS] && !from->url[SL_STORE_LOG])
+		s = sl_fail(err, SL_USAGE,
+			"migrate: --to names the reviews: name the log in --from too, how far it was read moves with them");
 	for (int i = 0; i < SL_SIDE_KINDS && s == SL_OK; i++)
 		if (to->url[i] && !from->url[i])
 			s = sl_fail(err, SL_USAGE, "migrate: --to names the %s, --from does not", sl_side_kind(i));

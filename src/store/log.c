@@ -6,6 +6,7 @@
 #include "store/meter.h"
 #include "store/registry.h"
 #include <pthread.h>
+#include <stdio.h>
 
 struct sl_log {
 	struct sl_log_impl impl;
@@ -146,6 +147,11 @@ enum sl_status sl_consumer_poll(
 enum sl_status sl_consumer_commit(struct sl_consumer *c, struct sl_err *err)
 {
 	return SL_METERED(meter[COMMIT], c->ops->commit(c->self, err));
+}
+
+void sl_log_where(const char *topic, int partition, int64_t position, char ret[SL_LOG_WHERE])
+{
+	snprintf(ret, SL_LOG_WHERE, "%s/p%d/%lld", topic, partition, (long long)position);
 }
 
 /* What comes from outside may be any number; backends count on from it. */

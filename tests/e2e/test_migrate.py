@@ -179,6 +179,48 @@ def test_a_log_whose_oldest_messages_are_gone_keeps_its_places(source, tmp_path)
     assert min(at for topic, at, _, _ in got if topic == 'labels') == 3
 
 
+def test_a_log_whose_newest_messages_are_gone_is_refused(source, tmp_path):
+    log = urls(source, 'log')
+    migrate(log, urls(tmp_path / 'old', 'log'), '--final')
+    db = sqlite3.connect(source / 'log.db')
+    db.execute("DELETE FROM message WHERE id = (SELECT max(id) FROM message WHERE id < (SELECT (no + 1) << 40 FROM part WHERE topic = 'labels'))")
+    db.commit()
+    db.close()
+    p = run('migrate', *words(source, tmp_path / 'new'), ok=(1,))
+    assert 'curate has read topic labels' in p.stderr and len(p.stderr.strip().splitlines()) == 1
+    assert not any((tmp_path / 'new' / 'artifacts').rglob('*.json'))  # nothing was written
+    got = migrate(log, urls(tmp_path / 'old', 'log'), '--verify', ok=(1,))
+    assert 'only the target has it' in got['findings'][0]['why']
+
+
+def test_reviews_without_the_log_keep_how_far_it_was_read(start_server, source, tmp_path, demo_frames):
+    got = migrate(source, urls(tmp_path / 'new', 'reviews'))
+    assert set(got['stores']) == {'reviews'} and got['ok'] and got['fsck']['ok']
+    place = 'SELECT * FROM position ORDER BY 1, 2'
+    old, new = (sqlite3.connect(folder / 'reviews.db') for folder in (source, tmp_path / 'new'))
+    assert old.execute(place).fetchall() == new.execute(place).fetchall() != []
+    new.execute('UPDATE position SET position = position - 1')
+    new.commit()
+    for db in (old, new):
+        db.close()
+    got = migrate(source, urls(tmp_path / 'new', 'reviews'), '--verify', ok=(1,))
+    assert {f['what'] for f in got['findings']} == {'group'}
+    alone = run('migrate', *words(urls(source, 'reviews'), urls(tmp_path / 'alone', 'reviews')), ok=(2,))
+    assert 'name the log' in alone.stderr
+
+
+def test_messages_in_further_partitions_of_the_target_are_seen(source, tmp_path):
+    more = urls(tmp_path / 'new', 'log', query='?partitions=4')
+    assert migrate(source, more)['ok']
+    db = sqlite3.connect(tmp_path / 'new' / 'log.db')
+    db.execute("INSERT INTO message SELECT (SELECT no << 40 FROM part WHERE topic = 'labels' AND partition = 3), time, key, body FROM message LIMIT 1")
+    db.commit()
+    db.close()
+    assert 'the target has message labels/p3/0' in run('migrate', *words(source, more), ok=(1,)).stderr
+    got = migrate(source, more, '--verify', ok=(1,))
+    assert [(f['what'], f['where']) for f in got['findings']] == [('message', 'labels/p3/0')]
+
+
 def test_one_store_alone(source, tmp_path):
     got = migrate(source, urls(tmp_path / 'new', 'log'))
     assert set(got['stores']) == {'log'} and got['ok'] and got['fsck']['ok']  # of the new log and what stayed
