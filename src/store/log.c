@@ -18,10 +18,25 @@ struct sl_consumer {
 	void *self;
 };
 
-enum call { APPEND, CONSUMER_OPEN, POLL, COMMIT, SEEK, READ, LAG, MAKE, LAST, RESTORE, COMMITTED, COMMIT_TO, CALLS };
+enum call {
+	APPEND,
+	CONSUMER_OPEN,
+	POLL,
+	COMMIT,
+	SEEK,
+	READ,
+	LAG,
+	MAKE,
+	LAST,
+	RESTORE,
+	COMMITTED,
+	COMMIT_TO,
+	IDLE,
+	CALLS
+};
 static struct sl_meter meter[CALLS] = {{.call = "append"}, {.call = "consumer_open"}, {.call = "poll"},
 	{.call = "commit"}, {.call = "seek"}, {.call = "read"}, {.call = "lag"}, {.call = "make"}, {.call = "last"},
-	{.call = "restore"}, {.call = "committed"}, {.call = "commit_to"}};
+	{.call = "restore"}, {.call = "committed"}, {.call = "commit_to"}, {.call = "idle"}};
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void init_meter(void)
@@ -233,4 +248,11 @@ enum sl_status sl_log_commit_to(
 	position = in_range(position);
 	return SL_METERED(
 		meter[COMMIT_TO], l->impl.ops->commit_to(l->impl.self, group, topic, partition, position, err));
+}
+
+enum sl_status sl_log_idle(struct sl_log *l, struct sl_err *err)
+{
+	if (!l->impl.ops->idle)
+		return sl_fail(err, SL_UNSUPPORTED, "this log cannot tell who reads it");
+	return SL_METERED(meter[IDLE], l->impl.ops->idle(l->impl.self, err));
 }

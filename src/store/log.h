@@ -104,6 +104,8 @@ enum sl_status sl_log_restore(
 /* The last position of the partition that group has committed; -1: none. */
 enum sl_status sl_log_committed(
 	struct sl_log *l, const char *group, const char *topic, int partition, int64_t *ret, struct sl_err *err);
+/* OK: no process that lives reads the log in any group. BUSY: who does. UNSUPPORTED: this backend cannot tell. */
+enum sl_status sl_log_idle(struct sl_log *l, struct sl_err *err);
 /* Sets it. BUSY while the group has a live member. */
 enum sl_status sl_log_commit_to(
 	struct sl_log *l, const char *group, const char *topic, int partition, int64_t position, struct sl_err *err);
