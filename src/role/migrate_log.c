@@ -91,7 +91,7 @@ enum sl_status sl_migrate_ends(struct sl_migrate_work *w, bool first, struct sl_
 static bool is_same(const struct sl_message *a, const struct sl_message *b)
 {
 	return a->position == b->position && a->time_ms == b->time_ms && !strcmp(a->key, b->key) &&
-	       a->body.len == b->body.len && (!a->body.len || !memcmp(a->body.ptr, b->body.ptr, a->body.len));
+	       sl_slice_is_same(a->body, b->body);
 }
 
 static enum sl_status lost_end(const struct sl_lane *a, struct sl_err *err)
