@@ -24,6 +24,10 @@ static inline struct sl_slice sl_slice_str(const char *s)
 {
 	return (struct sl_slice){(const uint8_t *)s, strlen(s)};
 }
+static inline bool sl_slice_is_same(struct sl_slice a, struct sl_slice b)
+{
+	return a.len == b.len && (!a.len || !memcmp(a.ptr, b.ptr, a.len));
+}
 
 struct sl_buf {
 	uint8_t *ptr;

@@ -7,6 +7,7 @@
 #include "cmd/migrate_sides.h"
 #include "cmd/stores.h"
 #include "role/fsck.h"
+#include "role/spool.h"
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -20,9 +21,10 @@ static const struct sl_usage usage = {
 		"While the source is in use, rounds bring over what is new until little is left. Then stop every process that uses it "
 		"and run the same command again, with --final where no folder can tell that they have stopped: the last round compares "
 		"all of it item by item and then checks the target like 'signloop fsck --all'. A source that is not in use takes one "
-		"run.\n"
+		"run. Frames that still wait in the folder's spool/ are in no store: they are counted, and the exit is 1.\n"
 		"What was stopped, by Ctrl-C or by force, goes on when the same command is run again. A target that holds anything "
-		"else is refused. Exit 1 when something is missing, damaged or different; each is named.",
+		"else is refused. Exit 1 when something is missing, damaged or different; each is named. "
+		"--dry-run makes no folder and no file; a server, when it is opened, may make its empty table or collections.",
 	.examples =
 		"signloop migrate --from data --to kafka://kafka:9092 --to hbase://hbase:8080 --to mongodb://mongo/signloop --to "
 		"webhdfs://namenode:9870/signloop\n"
@@ -41,7 +43,7 @@ static void on_signal(int number)
 
 struct flags {
 	struct sl_words from, to;
-	bool is_final, verify, dry_run, json;
+	bool said_final, is_final, verify, dry_run, json; /* is_final: said, or the source tells that nobody uses it */
 	int64_t patience_s;
 };
 
@@ -145,33 +147,56 @@ static enum sl_status open_sides(struct sl_side *from, struct sl_side *to, const
 {
 	unsigned which = sl_side_kinds(from) & sl_side_kinds(to);
 	enum sl_status s = SL_OK;
-	for (int i = 0; i < SL_SIDE_KINDS && s == SL_OK; i++)
+	if (to->url[SL_STORE_REVIEWS] && !from->url[SL_STORE_LOG])
+		s = sl_fail(err, SL_USAGE,
+			"migrate: --to names the reviews: name the log in --from too, how far it was read moves with them");
+	for (int i = 0; i < SL_STORES && s == SL_OK; i++)
 		if (to->url[i] && !from->url[i])
-			s = sl_fail(err, SL_USAGE, "migrate: --to names the %s, --from does not", sl_side_kind(i));
+			s = sl_fail(err, SL_USAGE, "migrate: --to names the %s, --from does not",
+				sl_store_name((enum sl_store)i));
 		else if (to->url[i] && !strcmp(to->url[i], from->url[i]))
-			s = sl_fail(err, SL_USAGE, "migrate: the %s is the same in --from and --to", sl_side_kind(i));
+			s = sl_fail(err, SL_USAGE, "migrate: the %s is the same in --from and --to",
+				sl_store_name((enum sl_store)i));
 	if (s == SL_OK)
-		s = sl_side_open(from, sl_side_kinds(from), true, cfg, err);
+		s = sl_side_open(from, sl_side_kinds(from), SL_ABSENT_FAIL, cfg, err);
 	if (s == SL_OK && to->dir && !f->verify && !f->dry_run)
 		s = sl_fs_mkdirs(to->dir, err);
-	if (s == SL_OK && (!to->dir || sl_fs_is_dir(to->dir)))
+	if (s == SL_OK && !f->dry_run && (!to->dir || sl_fs_is_dir(to->dir)))
 		s = sl_side_lock(to, err);
-	return s == SL_OK ? sl_side_open(to, which, f->verify, cfg, err) : s;
+	return s == SL_OK ? sl_side_open(to, which,
+				    f->verify    ? SL_ABSENT_FAIL
+				    : f->dry_run ? SL_ABSENT_EMPTY
+						 : SL_ABSENT_MAKE,
+				    cfg, err)
+			  : s;
 }
 
-/* Does nobody use the source? ret_busy: who does, as far as a folder can tell. */
-static enum sl_status ask_final(struct sl_side *from, struct flags *f, struct sl_err *ret_busy, struct sl_err *err)
+/* Does nobody use the source? ret_busy: who does. A folder tells by its lock, a log by the groups that read it; what
+ * was named by a URL may be used by anybody, from another folder. */
+static enum sl_status lock_source(struct sl_side *from, struct flags *f, struct sl_err *ret_busy, struct sl_err *err)
 {
 	enum sl_status s = sl_side_lock(from, ret_busy);
-	if (s == SL_OK) {
-		f->is_final |= from->dir != NULL;
-		return s;
+	f->is_final = f->said_final || (s == SL_OK && from->dir && !from->has_urls);
+	if (s == SL_OK || (s == SL_BUSY && !f->said_final))
+		return SL_OK;
+	*err = *ret_busy;
+	return sl_prefix(err, s, "migrate: --from");
+}
+
+static enum sl_status ask_log(const struct sl_side *from, struct flags *f, struct sl_err *ret_busy, struct sl_err *err)
+{
+	struct sl_err why = {0};
+	enum sl_status s = f->is_final && from->stores.log ? sl_log_idle(from->stores.log, &why) : SL_OK;
+	if (s == SL_UNSUPPORTED && f->said_final)
+		return SL_OK;
+	if (s == SL_BUSY && !f->said_final) {
+		f->is_final = false;
+		*ret_busy = why;
+		return SL_OK;
 	}
-	if (f->is_final || s != SL_BUSY) {
-		*err = *ret_busy;
-		return sl_prefix(err, s, "migrate: --from");
-	}
-	return SL_OK;
+	if (s != SL_OK)
+		*err = why;
+	return s == SL_OK ? s : sl_prefix(err, s, "migrate: --from");
 }
 
 static enum sl_status move(
@@ -200,8 +225,21 @@ static enum sl_status move(
 	return s;
 }
 
-static enum sl_status finish(const struct flags *f, json_t *r, struct sl_err *err)
+/* Frames that were accepted while stores were away: they wait in the folder, and only its own process stores them. */
+static enum sl_status count_spool(const struct flags *f, const struct sl_side *from, json_t *r, struct sl_err *err)
 {
+	int64_t waiting = 0, aside = 0;
+	if (!f->is_final || !from->dir)
+		return SL_OK;
+	SL_AUTOFREE char *dir = sl_fs_join(from->dir, "spool");
+	enum sl_status s = sl_spool_count(dir, &waiting, &aside, err);
+	json_object_set_new(r, "spooled_frames", json_integer(waiting));
+	return s;
+}
+
+static enum sl_status finish(const struct flags *f, const struct sl_side *from, json_t *r, struct sl_err *err)
+{
+	int64_t spooled = sl_cmd_int(r, "spooled_frames");
 	size_t n = json_array_size(json_object_get(r, "findings")),
 	       broken = json_array_size(json_object_get(json_object_get(r, "fsck"), "findings"));
 	if (f->json)
@@ -210,6 +248,11 @@ static enum sl_status finish(const struct flags *f, json_t *r, struct sl_err *er
 		print(f, r);
 	if (n)
 		return sl_fail(err, SL_REFUSED, "migrate: %zu findings", n + (size_t)sl_cmd_int(r, "more"));
+	if (spooled)
+		return sl_fail(err, SL_REFUSED,
+			"migrate: %lld frames wait in %s/spool and are in no store yet: start signloop on the source until "
+			"signloop_spool_frames is 0, stop it, then run this again",
+			(long long)spooled, from->dir);
 	return broken ? sl_fail(err, SL_REFUSED,
 				"migrate: all is as in the source, but fsck has %zu findings; the source has them too",
 				broken)
@@ -227,9 +270,11 @@ static enum sl_status work(
 	if (s == SL_OK && from->dir && !sl_fs_is_dir(from->dir))
 		s = sl_fail(err, SL_NOT_FOUND, "migrate: --from %s: no such data folder", from->dir);
 	if (s == SL_OK)
-		s = ask_final(from, f, &busy, err);
+		s = lock_source(from, f, &busy, err);
 	if (s == SL_OK)
 		s = open_sides(from, to, f, cfg, err);
+	if (s == SL_OK)
+		s = ask_log(from, f, &busy, err);
 	if (s == SL_OK)
 		s = move(f, from, to, &r, err);
 	if (s != SL_OK)
@@ -237,7 +282,8 @@ static enum sl_status work(
 	busy.text[strcspn(busy.text, ";")] = 0; /* what to do about it is another thing here */
 	if (*busy.text)
 		json_object_set_new(r, "busy", json_string(busy.text));
-	return finish(f, r, err);
+	s = count_spool(f, from, r, err);
+	return s == SL_OK ? finish(f, from, r, err) : s;
 }
 
 static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct sl_err *err)
@@ -249,7 +295,7 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 	const struct sl_opt opts[] = {
 		{"from", SL_OPT_LIST, "DIR|URL", "where everything is; again for each store", &f.from, 0, 0},
 		{"to", SL_OPT_LIST, "DIR|URL", "where it goes; again for each store", &f.to, 0, 0},
-		{"final", SL_OPT_FLAG, NULL, "nobody uses the source any more: the last round", &f.is_final, 0, 0},
+		{"final", SL_OPT_FLAG, NULL, "nobody uses the source any more: the last round", &f.said_final, 0, 0},
 		{"verify", SL_OPT_FLAG, NULL, "copy nothing, compare source and target", &f.verify, 0, 0},
 		{"dry-run", SL_OPT_FLAG, NULL, "say what would be copied", &f.dry_run, 0, 0},
 		{"patience", SL_OPT_INT, "S", "seconds that a server may be away (default: 300)", &f.patience_s, 0,
@@ -260,7 +306,7 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 	enum sl_status s = sl_opt_parse(&usage, opts, cfg, argc, argv, &w, &help, err);
 	if (s == SL_OK && help)
 		return sl_command_help(&usage, opts);
-	if (s == SL_OK && f.is_final + f.verify + f.dry_run > 1)
+	if (s == SL_OK && f.said_final + f.verify + f.dry_run > 1)
 		s = sl_fail(err, SL_USAGE, "migrate: one of --final, --verify and --dry-run at a time");
 	if (s == SL_OK)
 		s = work(&f, &from, &to, cfg, err);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/fs.h"
 #include "base/mem.h"
 #include "cmd/command.h"
 #include "cmd/stores.h"
-#include "store/url.h"
 #include <signal.h>
 #include <stdio.h>
 
@@ -34,23 +32,40 @@ struct reading {
 	bool json;
 };
 
-static void print(const struct reading *r, const struct sl_message *m)
+/* One line that does nothing to a terminal, of what may be any bytes; free(). */
+static char *plain(const void *text, size_t n)
 {
-	char when[20];
-	SL_AUTOJSON json_t *body = NULL;
-	if (!r->json) {
-		sl_cmd_time(m->time_ms, when);
-		printf("%d:%lld %s %s %.*s\n", m->partition, (long long)m->position, when, m->key, (int)m->body.len,
-			(const char *)m->body.ptr);
-		return;
+	char *ret = sl_alloc(n + 1);
+	for (size_t i = 0; i < n; i++) {
+		uint8_t c = ((const uint8_t *)text)[i];
+		ret[i] = c < ' ' || c == 0x7f ? ' ' : (char)c;
 	}
+	ret[n] = 0;
+	sl_text_mend(ret);
+	return ret;
+}
+
+static void print_line(const struct sl_message *m)
+{
+	SL_AUTOFREE char *key = plain(m->key, strlen(m->key)), *body = plain(m->body.ptr, m->body.len);
+	char when[20];
+	sl_cmd_time(m->time_ms, when);
+	printf("%d:%lld %s %s %s\n", m->partition, (long long)m->position, when, key, body);
+}
+
+static void print_json(const struct sl_message *m)
+{
+	SL_AUTOJSON json_t *body = NULL;
+	char key[SL_MESSAGE_KEY];
+	SL_COPY(key, m->key);
+	sl_text_mend(key);
 	if (sl_json_parse(m->body, "message", &body, NULL) != SL_OK) {
 		SL_AUTOFREE char *text = sl_strndup((const char *)m->body.ptr, m->body.len);
 		sl_text_mend(text);
 		body = json_string(text);
 	}
 	SL_AUTOJSON json_t *o = json_pack("{s:s,s:i,s:I,s:I,s:s,s:O}", "topic", m->topic, "partition", m->partition,
-		"position", (json_int_t)m->position, "time", (json_int_t)m->time_ms, "key", m->key, "body", body);
+		"position", (json_int_t)m->position, "time", (json_int_t)m->time_ms, "key", key, "body", body);
 	sl_cmd_print_json(o);
 }
 
@@ -65,7 +80,7 @@ static enum sl_status turn(struct reading *r, int *ret_n, struct sl_err *err)
 		if (s != SL_OK)
 			return s;
 		for (int i = 0; i < b.n; i++)
-			print(r, &b.message[i]);
+			(r->json ? print_json : print_line)(&b.message[i]);
 		if (b.n)
 			r->at[p] = b.message[b.n - 1].position;
 		r->left -= b.n;
@@ -118,9 +133,9 @@ static enum sl_status open_log(
 	const char *set = sl_config_str(cfg, "store.log"), *dir = sl_config_str(cfg, "data");
 	if (s != SL_OK || url || *set)
 		return s == SL_OK ? sl_log_open(url ? url : set, cfg, ret, err) : s;
-	SL_AUTOFREE char *path = sl_fs_join(dir, "log.db"), *own = sl_url_of_path("sqlite", path);
-	if (!sl_fs_is_file(path))
-		return sl_fail(err, SL_NOT_FOUND, "%s: no such log; name one by --data DIR or --log URL", path);
+	SL_AUTOFREE char *own = sl_store_url_in(SL_STORE_LOG, dir);
+	if (sl_store_is_absent(SL_STORE_LOG, own))
+		return sl_fail(err, SL_NOT_FOUND, "%s: no such log; name one by --data DIR or --log URL", own);
 	return sl_log_open(own, cfg, ret, err);
 }
 

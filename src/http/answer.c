@@ -116,9 +116,14 @@ void sl_answer_json(struct sl_request *r, int code, json_t *body)
 	if (!body || sl_json_print(body, &b) != SL_OK)
 		SL_BUG("%s %s: the answer is no JSON", r->method, r->target.path);
 	json_decref(body);
+	sl_answer_take(r, code, "application/json", &b);
+}
+
+void sl_answer_take(struct sl_request *r, int code, const char *type, struct sl_buf *body)
+{
 	size_t n;
-	void *p = sl_buf_take(&b, &n);
-	answer(r, code, make_response("application/json", n, p, MHD_RESPMEM_MUST_FREE));
+	void *p = sl_buf_take(body, &n);
+	answer(r, code, make_response(type, n, p, MHD_RESPMEM_MUST_FREE));
 }
 
 void sl_answer_copy(struct sl_request *r, int code, const char *type, struct sl_slice body)

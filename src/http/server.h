@@ -14,6 +14,7 @@
  * function keeps it until it answers (exactly once, from any thread).
  */
 #pragma once
+#include "base/buf.h"
 #include "base/config.h"
 #include "base/json.h"
 #include "base/thread.h"
@@ -71,6 +72,8 @@ enum sl_status sl_request_form(struct sl_request *r, const struct sl_part **ret,
 /* Answering, exactly once, from any thread. */
 void sl_answer_json(struct sl_request *r, int code, json_t *body /* taken */);
 void sl_answer_copy(struct sl_request *r, int code, const char *type, struct sl_slice body);
+/* Takes the bytes and leaves an empty buffer. */
+void sl_answer_take(struct sl_request *r, int code, const char *type, struct sl_buf *body);
 void sl_answer_static(struct sl_request *r, int code, const char *type, struct sl_slice body); /* lives for ever */
 void sl_answer_error(struct sl_request *r, int code, const char *name, const char *message);
 void sl_answer_fail(struct sl_request *r,

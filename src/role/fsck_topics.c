@@ -9,11 +9,6 @@
 #include "role/spool.h"
 #include <stdio.h>
 
-static void where_of(const struct sl_message *m, char ret[64])
-{
-	snprintf(ret, 64, "%s/p%d/%lld", m->topic, m->partition, (long long)m->position);
-}
-
 static struct sl_fsck_label *append(struct sl_fsck_work *w, const struct sl_message *m)
 {
 	if (w->labels == w->room) {
@@ -30,11 +25,11 @@ static void take_label(struct sl_fsck_work *w, const struct sl_message *m)
 	struct sl_fsck_label *f = append(w, m);
 	struct sl_label l;
 	struct sl_err why = {0};
-	char where[64];
+	char where[SL_LOG_WHERE];
 	enum sl_status s = sl_json_parse(m->body, "message", &body, &why);
 	if (s == SL_OK)
 		s = sl_label_parse(body, "label", &l, &why);
-	where_of(m, where);
+	sl_log_where(m->topic, m->partition, m->position, where);
 	if (s != SL_OK) {
 		sl_fsck_find(w, "message", where, "%s", why.text);
 		return;
@@ -103,8 +98,8 @@ static enum sl_status reviews_batch(struct sl_fsck_work *w, const struct sl_batc
 	for (int i = 0; i < n; i++) {
 		SL_AUTOJSON json_t *body = NULL;
 		struct sl_err why = {0};
-		char where[64];
-		where_of(&b->message[i], where);
+		char where[SL_LOG_WHERE];
+		sl_log_where(b->message[i].topic, b->message[i].partition, b->message[i].position, where);
 		enum sl_status s = sl_json_parse(b->message[i].body, "message", &body, &why);
 		if (s == SL_OK)
 			s = sl_review_parse(body, b->message[i].time_ms, &review[k], &why);

@@ -109,7 +109,7 @@ static void get_bundle(struct sl_request *r, void *arg)
 		return;
 	}
 	sl_answer_header(r, "ETag", etag);
-	sl_answer_copy(r, has ? 304 : 200, "application/octet-stream", sl_buf_slice(&file));
+	sl_answer_take(r, has ? 304 : 200, "application/octet-stream", &file);
 }
 
 static void get_log(struct sl_request *r, void *arg)

@@ -1,25 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "role/migrate.h"
 #include "base/clock.h"
+#include "net/client.h"
 #include "role/migrate_work.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { PAUSE_MS = 50, PAUSE_MAX_MS = 5000, SAY_US = 200000, LIVE_ROUNDS = 20, LIVE_REST = 200 };
+enum { PAUSE_MS = 100, PAUSE_MAX_MS = 5000, SAY_US = 200000, LIVE_ROUNDS = 20, LIVE_REST = 200 };
 
 /* In the order of a round; the order of counts in the report too. */
 static const struct part {
-	const char *name;
+	enum sl_store store;
 	enum sl_status (*look)(struct sl_migrate_work *w, struct sl_err *err);
 	enum sl_status (*copy)(struct sl_migrate_work *w, struct sl_err *err);
 	enum sl_status (*compare)(struct sl_migrate_work *w, struct sl_err *err);
 } parts[SL_PARTS] = {
-	[SL_PART_ARTIFACTS] = {"artifacts", sl_migrate_artifacts_look, sl_migrate_artifacts_copy,
+	[SL_PART_ARTIFACTS] = {SL_STORE_ARTIFACTS, sl_migrate_artifacts_look, sl_migrate_artifacts_copy,
 		sl_migrate_artifacts_compare},
-	[SL_PART_REVIEWS] = {"reviews", sl_migrate_reviews_look, sl_migrate_reviews_copy, sl_migrate_reviews_compare},
-	[SL_PART_CROPS] = {"crops", sl_migrate_crops_look, sl_migrate_crops_copy, sl_migrate_crops_compare},
-	[SL_PART_LOG] = {"log", sl_migrate_log_look, sl_migrate_log_copy, sl_migrate_log_compare},
+	[SL_PART_REVIEWS] = {SL_STORE_REVIEWS, sl_migrate_reviews_look, sl_migrate_reviews_copy,
+		sl_migrate_reviews_compare},
+	[SL_PART_CROPS] = {SL_STORE_CROPS, sl_migrate_crops_look, sl_migrate_crops_copy, sl_migrate_crops_compare},
+	[SL_PART_LOG] = {SL_STORE_LOG, sl_migrate_log_look, sl_migrate_log_copy, sl_migrate_log_compare},
 };
 
 static bool is_wanted(const struct sl_migrate_work *w, int part)
@@ -57,7 +60,8 @@ static void say(struct sl_migrate_work *w, bool now)
 
 void sl_migrate_begin(struct sl_migrate_work *w, const char *doing, enum sl_part part, int64_t total)
 {
-	w->now = (struct sl_migrate_progress){.doing = doing, .store = parts[part].name, .total = total};
+	w->now =
+		(struct sl_migrate_progress){.doing = doing, .store = sl_store_name(parts[part].store), .total = total};
 	say(w, true);
 }
 
@@ -80,10 +84,8 @@ enum sl_status sl_migrate_go_on(struct sl_migrate_work *w, struct sl_err *err)
 /* With jitter, so that several movers do not come back together. A signal ends it. */
 static void pause_a_while(struct sl_migrate_work *w)
 {
-	uint8_t r;
-	sl_random(&r, sizeof(r));
-	w->pause_ms = w->pause_ms ? SL_MIN(2 * w->pause_ms, PAUSE_MAX_MS) : PAUSE_MS;
-	int64_t ms = w->pause_ms / 2 + w->pause_ms * r / 510;
+	static const struct sl_retry how = {.first_ms = PAUSE_MS, .most_ms = PAUSE_MAX_MS};
+	int64_t ms = sl_retry_wait(how, ++w->tries, -1, &w->rng);
 	struct timespec t = {ms / 1000, ms % 1000 * 1000000};
 	nanosleep(&t, NULL); /* lint: no event tells when a server is back */
 }
@@ -91,13 +93,13 @@ static void pause_a_while(struct sl_migrate_work *w)
 bool sl_migrate_again(struct sl_migrate_work *w, enum sl_status s, struct sl_err *err)
 {
 	if (!sl_status_is_retriable(s)) {
-		w->away_since_us = w->pause_ms = 0;
+		w->away_since_us = w->tries = 0;
 		return false;
 	}
 	if (!w->away_since_us)
 		w->away_since_us = sl_mono_us();
 	if (sl_mono_us() - w->away_since_us > w->o->patience_ms * 1000) {
-		w->away_since_us = w->pause_ms = 0;
+		w->away_since_us = w->tries = 0;
 		return false;
 	}
 	pause_a_while(w);
@@ -267,7 +269,7 @@ static json_t *report(const struct sl_migrate_work *w, int rounds)
 	json_t *stores = json_object();
 	for (int i = 0; i < SL_PARTS; i++)
 		if (is_wanted(w, i))
-			json_object_set_new(stores, parts[i].name, count_json(&w->count[i]));
+			json_object_set_new(stores, sl_store_name(parts[i].store), count_json(&w->count[i]));
 	bool compared = !w->o->dry_run && (w->o->is_final || w->o->verify);
 	return json_pack("{s:b,s:b,s:b,s:i,s:I,s:o,s:O,s:I}", "ok", (int)!json_array_size(w->findings), "final",
 		(int)(w->o->is_final && !w->o->dry_run), "compared", (int)compared, "rounds", rounds, "left",
@@ -278,7 +280,8 @@ static json_t *report(const struct sl_migrate_work *w, int rounds)
 enum sl_status sl_migrate_run(const struct sl_migrate *o, json_t **ret, struct sl_err *err)
 {
 	SL_AUTOJSON json_t *findings = json_array();
-	struct sl_migrate_work w = {.o = o, .findings = findings};
+	struct sl_migrate_work w = {
+		.o = o, .findings = findings, .rng = sl_rng((uint64_t)sl_mono_us(), (uint64_t)getpid())};
 	int rounds = 0;
 	enum sl_status s = work(&w, &rounds, err);
 	if (s == SL_OK)

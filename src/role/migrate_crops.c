@@ -131,11 +131,6 @@ enum sl_status sl_migrate_crops_copy(struct sl_migrate_work *w, struct sl_err *e
 	return s == SL_OK ? copy_batch(w, &c, err) : s;
 }
 
-static bool is_same(struct sl_slice a, struct sl_slice b)
-{
-	return a.len == b.len && (!a.len || !memcmp(a.ptr, b.ptr, a.len));
-}
-
 static void add_sum(struct sl_sha256 *sum, const char *key, const struct sl_crop *crop)
 {
 	uint8_t digest[2][SL_SHA256];
@@ -154,8 +149,8 @@ static enum sl_status compare_batch(struct sl_migrate_work *w, struct crops *c, 
 		s = fetch(w, w->o->to->crops, "target", c, to, err);
 	for (int i = 0; i < c->n && s == SL_OK; i++) {
 		if (from[i].key[0] && to[i].key[0] &&
-			(!is_same(sl_buf_slice(&from[i].jpeg), sl_buf_slice(&to[i].jpeg)) ||
-				!is_same(sl_buf_slice(&from[i].meta), sl_buf_slice(&to[i].meta))))
+			(!sl_slice_is_same(sl_buf_slice(&from[i].jpeg), sl_buf_slice(&to[i].jpeg)) ||
+				!sl_slice_is_same(sl_buf_slice(&from[i].meta), sl_buf_slice(&to[i].meta))))
 			sl_migrate_find(w, "crop", c->key[i], "differs between source and target");
 		add_sum(c->sum, c->key[i], &to[i]);
 		bytes += (int64_t)(to[i].jpeg.len + to[i].meta.len);

@@ -76,7 +76,7 @@ enum sl_status sl_migrate_ends(struct sl_migrate_work *w, bool first, struct sl_
 	enum sl_status s = SL_OK;
 	if (first)
 		w->nlanes = w->nplaces = 0;
-	if (!w->o->to->log)
+	if (!w->o->from->log)
 		return s;
 	for (size_t i = 0; i < SL_COUNT(topics) && s == SL_OK; i++)
 		if (topics[i].announces == first)
@@ -91,12 +91,15 @@ enum sl_status sl_migrate_ends(struct sl_migrate_work *w, bool first, struct sl_
 static bool is_same(const struct sl_message *a, const struct sl_message *b)
 {
 	return a->position == b->position && a->time_ms == b->time_ms && !strcmp(a->key, b->key) &&
-	       a->body.len == b->body.len && (!a->body.len || !memcmp(a->body.ptr, b->body.ptr, a->body.len));
+	       sl_slice_is_same(a->body, b->body);
 }
 
-static void where_of(const char *topic, int partition, int64_t position, char ret[80])
+static enum sl_status lost_end(const struct sl_lane *a, struct sl_err *err)
 {
-	snprintf(ret, 80, "%s/p%d/%lld", topic, partition, (long long)position);
+	return sl_fail(err, SL_CONFLICT,
+		"migrate: topic %s, partition %d: the source has no message %lld any more, its last (retention?), and the target "
+		"would give that place again; run this again when a newer one is there",
+		a->topic, a->partition, (long long)a->last);
 }
 
 static enum sl_status read_some(struct sl_migrate_work *w, struct sl_log *l, const struct sl_lane *a, int64_t after,
@@ -105,13 +108,33 @@ static enum sl_status read_some(struct sl_migrate_work *w, struct sl_log *l, con
 	return SL_TRY(w, sl_log_read(l, a->topic, a->partition, after, max, ret, err));
 }
 
+/* A place is never given twice: segments, reviews and groups speak of messages by it. Where retention took what a
+ * partition ended with, the target would end earlier and give those places again. */
+static enum sl_status look_end(struct sl_migrate_work *w, const struct sl_lane *a, struct sl_err *err)
+{
+	SL_AUTO(sl_batch_done) struct sl_batch x = {0};
+	enum sl_status s = a->last < 0 ? SL_OK : read_some(w, w->o->from->log, a, a->last - 1, 1, &x, err);
+	if (s == SL_OK && a->last >= 0 && !x.n)
+		return lost_end(a, err);
+	for (int i = 0; i < w->nplaces && s == SL_OK; i++) {
+		const struct sl_place *p = &w->place[i];
+		if (p->partition == a->partition && !strcmp(p->topic, a->topic) && SL_MAX(p->log, p->reviews) > a->last)
+			s = sl_fail(err, SL_CONFLICT,
+				"migrate: group %s has read topic %s, partition %d, up to %lld, the source ends at %lld: messages "
+				"are lost there; run 'signloop fsck' on it",
+				p->group, p->topic, p->partition, (long long)SL_MAX(p->log, p->reviews),
+				(long long)a->last);
+	}
+	return s;
+}
+
 /* The last message of the target is the source's at that place: what is before it came the same way. */
 static enum sl_status look_lane(struct sl_migrate_work *w, const struct sl_lane *a, int64_t there, struct sl_err *err)
 {
 	SL_AUTO(sl_batch_done) struct sl_batch x = {0};
 	SL_AUTO(sl_batch_done) struct sl_batch y = {0};
-	char where[80];
-	where_of(a->topic, a->partition, there, where);
+	char where[SL_LOG_WHERE];
+	sl_log_where(a->topic, a->partition, there, where);
 	if (there > a->last)
 		return sl_fail(err, SL_CONFLICT,
 			"migrate: the target has message %s, the source ends at %lld; choose an empty target", where,
@@ -127,6 +150,32 @@ static enum sl_status look_lane(struct sl_migrate_work *w, const struct sl_lane 
 	return s;
 }
 
+/* Partitions that the source has not: nothing came there from it. before: it is refused, else found. */
+static enum sl_status check_further(struct sl_migrate_work *w, bool before, struct sl_err *err)
+{
+	enum sl_status s = SL_OK;
+	for (size_t i = 0; i < SL_COUNT(topics) && s == SL_OK; i++) {
+		char where[SL_LOG_WHERE];
+		int here = 0, there = 0;
+		int64_t last = -1;
+		s = SL_TRY(w, partitions_of(w->o->from->log, topics[i].name, &here, err));
+		if (s == SL_OK)
+			s = SL_TRY(w, partitions_of(w->o->to->log, topics[i].name, &there, err));
+		for (int p = here; p < there && s == SL_OK; p++) {
+			s = SL_TRY(w, sl_log_last(w->o->to->log, topics[i].name, p, &last, err));
+			if (s != SL_OK || last < 0)
+				continue;
+			sl_log_where(topics[i].name, p, last, where);
+			if (before)
+				return sl_fail(err, SL_CONFLICT,
+					"migrate: the target has message %s, the source has no such partition; choose an empty target",
+					where);
+			sl_migrate_find(w, "message", where, "only the target has it and what comes before");
+		}
+	}
+	return s;
+}
+
 enum sl_status sl_migrate_log_look(struct sl_migrate_work *w, struct sl_err *err)
 {
 	struct sl_part_count *c = &w->count[SL_PART_LOG];
@@ -138,10 +187,12 @@ enum sl_status sl_migrate_log_look(struct sl_migrate_work *w, struct sl_err *err
 		s = SL_TRY(w, sl_log_last(w->o->to->log, w->lane[i].topic, w->lane[i].partition, &there, err));
 		if (s == SL_OK)
 			s = look_lane(w, &w->lane[i], there, err);
+		if (s == SL_OK)
+			s = look_end(w, &w->lane[i], err);
 		c->items += w->lane[i].last + 1;
 		c->there += there + 1;
 	}
-	return s;
+	return s == SL_OK ? check_further(w, true, err) : s;
 }
 
 static enum sl_status make_topics(struct sl_migrate_work *w, struct sl_err *err)
@@ -198,7 +249,7 @@ static enum sl_status copy_lane(struct sl_migrate_work *w, const struct sl_lane 
 		if (sl_migrate_again(w, s, err))
 			s = SL_TRY(w, sl_log_last(w->o->to->log, a->topic, a->partition, &at, err));
 	}
-	return s;
+	return s == SL_OK && at < a->last ? lost_end(a, err) : s;
 }
 
 enum sl_status sl_migrate_log_copy(struct sl_migrate_work *w, struct sl_err *err)
@@ -224,13 +275,13 @@ static enum sl_status compare_some(struct sl_migrate_work *w, const struct sl_la
 {
 	SL_AUTO(sl_batch_done) struct sl_batch x = {0};
 	SL_AUTO(sl_batch_done) struct sl_batch y = {0};
-	char where[80];
+	char where[SL_LOG_WHERE];
 	enum sl_status s = read_some(w, w->o->from->log, a, *at, BATCH, &x, err);
 	if (s == SL_OK)
 		s = read_some(w, w->o->to->log, a, *at, BATCH, &y, err);
 	int n = SL_MIN(x.n, y.n);
 	for (int i = 0; i < n && s == SL_OK; i++) {
-		where_of(a->topic, a->partition, x.message[i].position, where);
+		sl_log_where(a->topic, a->partition, x.message[i].position, where);
 		if (!is_same(&x.message[i], &y.message[i]))
 			sl_migrate_find(w, "message", where, "is another one in the target");
 		add_sum(sum, &y.message[i]);
@@ -240,9 +291,13 @@ static enum sl_status compare_some(struct sl_migrate_work *w, const struct sl_la
 	w->count[SL_PART_LOG].items += n;
 	*ret_more = n > 0;
 	if (s == SL_OK && !n && (x.n || y.n)) {
-		where_of(a->topic, a->partition, x.n ? x.message->position : y.message->position, where);
+		sl_log_where(a->topic, a->partition, x.n ? x.message->position : y.message->position, where);
 		sl_migrate_find(
 			w, "message", where, "only the %s has it and what comes after", x.n ? "source" : "target");
+	} else if (s == SL_OK && !n && *at < a->last) {
+		sl_log_where(a->topic, a->partition, a->last, where);
+		sl_migrate_find(w, "message", where,
+			"is the last of its partition and gone from the source (retention?): the target would give its place again");
 	}
 	return s;
 }
@@ -259,7 +314,7 @@ enum sl_status sl_migrate_log_compare(struct sl_migrate_work *w, struct sl_err *
 	}
 	sl_sha256_end_hex(sum, w->count[SL_PART_LOG].sha256);
 	sl_sha256_free(sum);
-	return s;
+	return s == SL_OK ? check_further(w, false, err) : s;
 }
 
 /* ---- groups ---- */
@@ -269,7 +324,7 @@ enum sl_status sl_migrate_places_copy(struct sl_migrate_work *w, struct sl_err *
 	enum sl_status s = SL_OK;
 	for (int i = 0; i < w->nplaces && s == SL_OK; i++) {
 		const struct sl_place *p = &w->place[i];
-		if (p->log >= 0)
+		if (p->log >= 0 && w->o->to->log)
 			s = SL_TRY(w, sl_log_commit_to(w->o->to->log, p->group, p->topic, p->partition, p->log, err));
 		struct sl_origin from = {p->group, p->partition, p->reviews};
 		if (s == SL_OK && p->reviews >= 0 && w->o->to->reviews)
@@ -283,14 +338,16 @@ enum sl_status sl_migrate_places_compare(struct sl_migrate_work *w, struct sl_er
 	enum sl_status s = SL_OK;
 	for (int i = 0; i < w->nplaces && s == SL_OK; i++) {
 		const struct sl_place *p = &w->place[i];
-		struct sl_place there = {.log = -1, .reviews = -1};
-		char where[80];
-		where_of(p->topic, p->partition, p->log, where);
-		s = SL_TRY(w, sl_log_committed(w->o->to->log, p->group, p->topic, p->partition, &there.log, err));
+		struct sl_place there = {.log = p->log, .reviews = p->reviews}; /* what stays where it is */
+		char where[SL_LOG_WHERE];
+		sl_log_where(p->topic, p->partition, p->log, where);
+		if (w->o->to->log)
+			s = SL_TRY(
+				w, sl_log_committed(w->o->to->log, p->group, p->topic, p->partition, &there.log, err));
 		if (s == SL_OK && w->o->to->reviews)
 			s = SL_TRY(
 				w, sl_reviews_position(w->o->to->reviews, p->group, p->partition, &there.reviews, err));
-		if (s == SL_OK && (there.log != p->log || (w->o->to->reviews && there.reviews != p->reviews)))
+		if (s == SL_OK && (there.log != p->log || there.reviews != p->reviews))
 			sl_migrate_find(w, "group", where,
 				"%s has read up to %lld (with effect: %lld) in the target, not %lld (%lld)", p->group,
 				(long long)there.log, (long long)there.reviews, (long long)p->log,

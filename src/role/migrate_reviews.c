@@ -54,7 +54,7 @@ static bool is_same(const struct sl_review_history *a, const struct sl_review_hi
 	SL_AUTO(sl_buf_done) struct sl_buf x = {0}, y = {0};
 	print(a, &x);
 	print(b, &y);
-	return x.len == y.len && !memcmp(x.ptr, y.ptr, x.len);
+	return sl_slice_is_same(sl_buf_slice(&x), sl_buf_slice(&y));
 }
 
 static enum sl_status read_both(struct sl_migrate_work *w, struct batch *b, struct sl_err *err)

@@ -5,6 +5,7 @@
 #pragma once
 #include "base/digest.h"
 #include "base/mem.h"
+#include "base/rng.h"
 #include "core/key.h"
 #include "role/migrate.h"
 
@@ -38,7 +39,9 @@ struct sl_migrate_work {
 	int nlanes;
 	struct sl_place *place;
 	int nplaces;
-	int64_t away_since_us, pause_ms; /* 0: no server is away */
+	int64_t away_since_us; /* 0: no server is away */
+	int tries; /* since then */
+	struct sl_rng rng;
 	struct sl_migrate_progress now;
 	int64_t said_us;
 };

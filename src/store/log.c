@@ -6,6 +6,7 @@
 #include "store/meter.h"
 #include "store/registry.h"
 #include <pthread.h>
+#include <stdio.h>
 
 struct sl_log {
 	struct sl_log_impl impl;
@@ -17,10 +18,25 @@ struct sl_consumer {
 	void *self;
 };
 
-enum call { APPEND, CONSUMER_OPEN, POLL, COMMIT, SEEK, READ, LAG, MAKE, LAST, RESTORE, COMMITTED, COMMIT_TO, CALLS };
+enum call {
+	APPEND,
+	CONSUMER_OPEN,
+	POLL,
+	COMMIT,
+	SEEK,
+	READ,
+	LAG,
+	MAKE,
+	LAST,
+	RESTORE,
+	COMMITTED,
+	COMMIT_TO,
+	IDLE,
+	CALLS
+};
 static struct sl_meter meter[CALLS] = {{.call = "append"}, {.call = "consumer_open"}, {.call = "poll"},
 	{.call = "commit"}, {.call = "seek"}, {.call = "read"}, {.call = "lag"}, {.call = "make"}, {.call = "last"},
-	{.call = "restore"}, {.call = "committed"}, {.call = "commit_to"}};
+	{.call = "restore"}, {.call = "committed"}, {.call = "commit_to"}, {.call = "idle"}};
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void init_meter(void)
@@ -148,6 +164,11 @@ enum sl_status sl_consumer_commit(struct sl_consumer *c, struct sl_err *err)
 	return SL_METERED(meter[COMMIT], c->ops->commit(c->self, err));
 }
 
+void sl_log_where(const char *topic, int partition, int64_t position, char ret[SL_LOG_WHERE])
+{
+	snprintf(ret, SL_LOG_WHERE, "%s/p%d/%lld", topic, partition, (long long)position);
+}
+
 /* What comes from outside may be any number; backends count on from it. */
 static int64_t in_range(int64_t position)
 {
@@ -227,4 +248,11 @@ enum sl_status sl_log_commit_to(
 	position = in_range(position);
 	return SL_METERED(
 		meter[COMMIT_TO], l->impl.ops->commit_to(l->impl.self, group, topic, partition, position, err));
+}
+
+enum sl_status sl_log_idle(struct sl_log *l, struct sl_err *err)
+{
+	if (!l->impl.ops->idle)
+		return sl_fail(err, SL_UNSUPPORTED, "this log cannot tell who reads it");
+	return SL_METERED(meter[IDLE], l->impl.ops->idle(l->impl.self, err));
 }

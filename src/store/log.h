@@ -80,6 +80,9 @@ enum sl_status sl_consumer_seek(struct sl_consumer *c, int partition, int64_t po
 int sl_log_partitions(struct sl_log *l, const char *topic);
 /* Where a key's messages go, in every backend: FNV-1a (32 bits) modulo n. */
 int sl_log_partition_of(const char *key, int n);
+/* "labels/p0/17": a message, for people. */
+enum { SL_LOG_WHERE = 80 };
+void sl_log_where(const char *topic, int partition, int64_t position, char ret[SL_LOG_WHERE]);
 /* Messages of one partition after `position` (-1: from the first), without a group. */
 enum sl_status sl_log_read(struct sl_log *l, const char *topic, int partition, int64_t position, int max,
 	struct sl_batch *ret, struct sl_err *err);
@@ -101,6 +104,8 @@ enum sl_status sl_log_restore(
 /* The last position of the partition that group has committed; -1: none. */
 enum sl_status sl_log_committed(
 	struct sl_log *l, const char *group, const char *topic, int partition, int64_t *ret, struct sl_err *err);
+/* OK: no process that lives reads the log in any group. BUSY: who does. UNSUPPORTED: this backend cannot tell. */
+enum sl_status sl_log_idle(struct sl_log *l, struct sl_err *err);
 /* Sets it. BUSY while the group has a live member. */
 enum sl_status sl_log_commit_to(
 	struct sl_log *l, const char *group, const char *topic, int partition, int64_t position, struct sl_err *err);

@@ -38,6 +38,7 @@ struct sl_log_ops {
 		void *self, const char *group, const char *topic, int partition, int64_t *ret, struct sl_err *err);
 	enum sl_status (*commit_to)(
 		void *self, const char *group, const char *topic, int partition, int64_t position, struct sl_err *err);
+	enum sl_status (*idle)(void *self, struct sl_err *err); /* NULL: UNSUPPORTED */
 };
 
 /* sl_batch.own points at one of these, at the start of what the backend keeps. */

@@ -11,14 +11,17 @@ static const struct {
 } embedded[SL_STORES] = {{"store.log", "sqlite", "log.db"}, {"store.crops", "sqlite", "crops.db"},
 	{"store.reviews", "sqlite", "reviews.db"}, {"store.artifacts", "dir", "artifacts"}};
 
-/* free() */
-static char *url_of(const struct sl_config *cfg, enum sl_store which, const char *dir)
+char *sl_store_url_in(enum sl_store which, const char *data_dir)
 {
-	const char *url = sl_config_str(cfg, embedded[which].setting);
-	if (*url)
-		return sl_strdup(url);
-	SL_AUTOFREE char *path = sl_fs_join(dir, embedded[which].name);
+	SL_AUTOFREE char *path = sl_fs_join(data_dir, embedded[which].name);
 	return sl_url_of_path(embedded[which].scheme, path);
+}
+
+bool sl_store_is_absent(enum sl_store which, const char *url)
+{
+	SL_AUTO(sl_url_done) struct sl_url u = {0};
+	return sl_url_parse(url, &u, NULL) == SL_OK && !strcmp(u.scheme, embedded[which].scheme) &&
+	       !sl_fs_is_file(u.path) && !sl_fs_is_dir(u.path);
 }
 
 /* The log, which feeds the original's consumers too where that is wanted. */
@@ -38,13 +41,12 @@ static enum sl_status open_log(const char *url, const struct sl_config *cfg, str
 	return s;
 }
 
-enum sl_status sl_store_open(enum sl_store which, const struct sl_config *cfg, const char *data_dir,
-	struct sl_stores *ret, struct sl_err *err)
+enum sl_status sl_store_open_url(
+	enum sl_store which, const char *url, const struct sl_config *cfg, struct sl_stores *ret, struct sl_err *err)
 {
-	SL_AUTOFREE char *url = url_of(cfg, which, data_dir);
 	switch (which) {
 	case SL_STORE_LOG:
-		return open_log(url, cfg, &ret->log, err);
+		return sl_log_open(url, cfg, &ret->log, err);
 	case SL_STORE_CROPS:
 		return sl_crops_open(url, cfg, &ret->crops, err);
 	case SL_STORE_REVIEWS:
@@ -52,6 +54,15 @@ enum sl_status sl_store_open(enum sl_store which, const struct sl_config *cfg, c
 	default:
 		return sl_artifacts_open(url, cfg, &ret->artifacts, err);
 	}
+}
+
+enum sl_status sl_store_open(enum sl_store which, const struct sl_config *cfg, const char *data_dir,
+	struct sl_stores *ret, struct sl_err *err)
+{
+	const char *set = sl_config_str(cfg, embedded[which].setting);
+	SL_AUTOFREE char *url = *set ? sl_strdup(set) : sl_store_url_in(which, data_dir);
+	return which == SL_STORE_LOG ? open_log(url, cfg, &ret->log, err)
+				     : sl_store_open_url(which, url, cfg, ret, err);
 }
 
 enum sl_status sl_stores_open(

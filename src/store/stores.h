@@ -22,6 +22,11 @@ struct sl_stores {
  * artifacts/). */
 enum sl_status sl_store_open(enum sl_store which, const struct sl_config *cfg, const char *data_dir,
 	struct sl_stores *ret, struct sl_err *err);
+/* The one at a URL, into its member of *ret. */
+enum sl_status sl_store_open_url(
+	enum sl_store which, const char *url, const struct sl_config *cfg, struct sl_stores *ret, struct sl_err *err);
+char *sl_store_url_in(enum sl_store which, const char *data_dir); /* of the embedded one; free() */
+bool sl_store_is_absent(enum sl_store which, const char *url); /* it would lie in files that are not there */
 /* All four. Nothing stays open on an error. */
 enum sl_status sl_stores_open(
 	const struct sl_config *cfg, const char *data_dir, struct sl_stores *ret, struct sl_err *err);

@@ -139,8 +139,11 @@ CONTRACT(log, a_group_goes_on_where_it_was_put)
 			CHECK_EQ(batch.message[i].position, got++);
 	}
 	CHECK_STATUS(sl_log_commit_to(l, "curate", "labels", 0, 1, &err), SL_BUSY);
+	bool tells = sl_log_idle(l, &err) != SL_UNSUPPORTED;
+	CHECK_STATUS(sl_log_idle(l, &err), tells ? SL_BUSY : SL_UNSUPPORTED);
 	CHECK_OK(sl_consumer_commit(c, &err));
 	sl_consumer_close(c);
+	CHECK_STATUS(sl_log_idle(l, &err), tells ? SL_OK : SL_UNSUPPORTED);
 	CHECK_OK(sl_log_committed(l, "curate", "labels", 0, &at, &err));
 	CHECK_EQ(at, 9);
 	sl_log_close(l);

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import signal
+import sqlite3
 import socket
 import subprocess
 
@@ -116,6 +117,19 @@ def test_a_topic_is_read_in_part_and_followed(start_server, demo_frames):
     assert follow.wait(30) == 0 and follow.stdout.read() == ''
     follow.stdout.close()
     assert seen == messages('labels', *where)
+
+
+def test_bytes_that_are_no_text_do_no_harm(start_server):
+    server = start_server()
+    assert server.stop() == 0
+    db = sqlite3.connect(server.data / 'log.db')
+    db.execute("INSERT INTO message SELECT no << 40, 0, CAST(x'6bff1b5b' AS TEXT), x'7bff1b0a00' FROM part WHERE topic = 'labels'")
+    db.commit()
+    db.close()
+    where = ('--data', server.data)
+    got, = [json.loads(line) for line in run('topic', 'labels', '--json', *where).stdout.splitlines()]
+    assert got['key'] == 'k?\x1b[' and got['body'].startswith('{?')
+    assert run('topic', 'labels', *where).stdout == '0:0 1970-01-01 00:00:00 k? [ {?   \n'
 
 
 def test_what_is_no_log_is_said(tmp_path):

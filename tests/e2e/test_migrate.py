@@ -97,6 +97,48 @@ def test_live_source_then_the_last_round(start_server, source, tmp_path, demo_fr
     fsck(tmp_path / 'new', '--all')
 
 
+def test_a_free_lock_of_one_folder_does_not_say_that_all_is_idle(start_server, source, tmp_path):
+    mixed = [source] + urls(source, 'log')
+    got = migrate(mixed, tmp_path / 'mixed')
+    assert not got['final'] and not got['compared']
+    assert migrate(mixed, tmp_path / 'mixed', '--final')['final']
+    s = start_server(*FLAGS, '--store-log', f'sqlite:{source}/log.db', data='other')
+    got = migrate(source, tmp_path / 'new')
+    assert not got['final'] and 'somebody reads topic' in got['busy']
+    refused = run('migrate', *words(source, tmp_path / 'new'), '--final', ok=(3,)).stderr
+    assert 'somebody reads topic' in refused and len(refused.strip().splitlines()) == 1
+    assert s.stop() == 0
+    assert migrate(source, tmp_path / 'new')['final']
+
+
+def test_frames_that_wait_in_the_folder_are_told(start_server, source, tmp_path, demo_frames):
+    assert migrate(source, tmp_path / 'new', '--dry-run')['spooled_frames'] == 0
+    away = tmp_path / 'away'
+    s = start_server(*FLAGS, '--frames-when_away', 'keep', '--store-log', f'fault+sqlite:{source}/log.db?file={away}', data=source.name)
+    away.touch()
+    wait_until(lambda: s.get('/v1/status').json()['stores']['log']['away'], 30, 'the log away')
+    s.post('/v1/frames', data=demo_frames[30], headers={'Content-Type': 'image/jpeg'}, code=202)
+    assert s.stop() == 0
+    p = run('migrate', *words(source, tmp_path / 'new'), '--json', ok=(1,))
+    assert json.loads(p.stdout)['spooled_frames'] == 1 and '1 frames wait in' in p.stderr
+    s = start_server(*FLAGS, data=source.name)
+    wait_until(lambda: not list((source / 'spool').glob('*.frame')), 60, 'the spool')
+    s.wait_drained()
+    assert s.stop() == 0
+    assert migrate(source, tmp_path / 'new')['spooled_frames'] == 0
+
+
+def test_a_look_makes_nothing(source, tmp_path):
+    for target in (tmp_path / 'new', urls(tmp_path / 'new')):
+        plan = migrate(source, target, '--dry-run')
+        assert set(plan['stores']) == set(STORES) and all(v['items'] > 0 == v['there'] for v in plan['stores'].values())
+    assert not (tmp_path / 'new').exists()
+    (tmp_path / 'new').mkdir()
+    migrate(source, urls(tmp_path / 'new', 'log'))
+    migrate(source, tmp_path / 'new', '--dry-run')
+    assert {p.name for p in (tmp_path / 'new').iterdir() if not p.name.startswith('log.db')} == set()
+
+
 def test_stopped_by_a_signal_it_says_so_and_goes_on(source, tmp_path):
     away = urls(tmp_path / 'new', 'crops', prefix='fault+', query='?every=1&status=AWAY&calls=put_many')
     p = subprocess.Popen([str(BINARY), 'migrate', *map(str, words(source, away + [tmp_path / 'new']))], stderr=subprocess.PIPE, text=True)
@@ -177,6 +219,48 @@ def test_a_log_whose_oldest_messages_are_gone_keeps_its_places(source, tmp_path)
     db.close()
     assert len(got) == len(want) and sorted(x[2:] for x in got) == sorted(x[1:] for x in want)
     assert min(at for topic, at, _, _ in got if topic == 'labels') == 3
+
+
+def test_a_log_whose_newest_messages_are_gone_is_refused(source, tmp_path):
+    log = urls(source, 'log')
+    migrate(log, urls(tmp_path / 'old', 'log'), '--final')
+    db = sqlite3.connect(source / 'log.db')
+    db.execute("DELETE FROM message WHERE id = (SELECT max(id) FROM message WHERE id < (SELECT (no + 1) << 40 FROM part WHERE topic = 'labels'))")
+    db.commit()
+    db.close()
+    p = run('migrate', *words(source, tmp_path / 'new'), ok=(1,))
+    assert 'curate has read topic labels' in p.stderr and len(p.stderr.strip().splitlines()) == 1
+    assert not any((tmp_path / 'new' / 'artifacts').rglob('*.json'))  # nothing was written
+    got = migrate(log, urls(tmp_path / 'old', 'log'), '--verify', ok=(1,))
+    assert 'only the target has it' in got['findings'][0]['why']
+
+
+def test_reviews_without_the_log_keep_how_far_it_was_read(start_server, source, tmp_path, demo_frames):
+    got = migrate(source, urls(tmp_path / 'new', 'reviews'))
+    assert set(got['stores']) == {'reviews'} and got['ok'] and got['fsck']['ok']
+    place = 'SELECT * FROM position ORDER BY 1, 2'
+    old, new = (sqlite3.connect(folder / 'reviews.db') for folder in (source, tmp_path / 'new'))
+    assert old.execute(place).fetchall() == new.execute(place).fetchall() != []
+    new.execute('UPDATE position SET position = position - 1')
+    new.commit()
+    for db in (old, new):
+        db.close()
+    got = migrate(source, urls(tmp_path / 'new', 'reviews'), '--verify', ok=(1,))
+    assert {f['what'] for f in got['findings']} == {'group'}
+    alone = run('migrate', *words(urls(source, 'reviews'), urls(tmp_path / 'alone', 'reviews')), ok=(2,))
+    assert 'name the log' in alone.stderr
+
+
+def test_messages_in_further_partitions_of_the_target_are_seen(source, tmp_path):
+    more = urls(tmp_path / 'new', 'log', query='?partitions=4')
+    assert migrate(source, more)['ok']
+    db = sqlite3.connect(tmp_path / 'new' / 'log.db')
+    db.execute("INSERT INTO message SELECT (SELECT no << 40 FROM part WHERE topic = 'labels' AND partition = 3), time, key, body FROM message LIMIT 1")
+    db.commit()
+    db.close()
+    assert 'the target has message labels/p3/0' in run('migrate', *words(source, more), ok=(1,)).stderr
+    got = migrate(source, more, '--verify', ok=(1,))
+    assert [(f['what'], f['where']) for f in got['findings']] == [('message', 'labels/p3/0')]
 
 
 def test_one_store_alone(source, tmp_path):

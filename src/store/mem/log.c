@@ -236,18 +236,36 @@ static enum sl_status committed(
 	return SL_OK;
 }
 
+static enum sl_status idle_locked(const struct group *g, struct sl_err *err)
+{
+	for (const struct consumer *m = g->member; m; m = m->next)
+		if (m->until_ms > sl_now_ms())
+			return sl_fail(err, SL_BUSY, "group %s: somebody reads topic %s for it; stop that process",
+				g->name, g->topic->name);
+	return SL_OK;
+}
+
 static enum sl_status commit_to_locked(
 	struct memlog *l, const char *group, const char *topic, int partition, int64_t position, struct sl_err *err)
 {
 	if (!part_of(l, topic, partition))
 		return sl_fail(err, SL_NOT_FOUND, "topic %s has no partition %d", topic, partition);
 	struct group *g = group_of(l, group, topic_of(l, topic, false), true);
-	for (const struct consumer *m = g->member; m; m = m->next)
-		if (m->until_ms > sl_now_ms())
-			return sl_fail(err, SL_BUSY, "group %s: somebody reads topic %s for it; stop that process",
-				group, topic);
-	g->committed[partition] = position;
-	return SL_OK;
+	enum sl_status s = idle_locked(g, err);
+	if (s == SL_OK)
+		g->committed[partition] = position;
+	return s;
+}
+
+static enum sl_status idle(void *self, struct sl_err *err)
+{
+	struct memlog *l = self;
+	enum sl_status s = SL_OK;
+	pthread_mutex_lock(&l->lock);
+	for (const struct group *g = l->group; g && s == SL_OK; g = g->next)
+		s = idle_locked(g, err);
+	pthread_mutex_unlock(&l->lock);
+	return s;
 }
 
 static enum sl_status commit_to(
@@ -466,4 +484,5 @@ const struct sl_log_ops sl_mem_log = {
 	.restore = restore,
 	.committed = committed,
 	.commit_to = commit_to,
+	.idle = idle,
 };

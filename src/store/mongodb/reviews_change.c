@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "store/mongodb/reviews_db.h"
@@ -102,10 +103,7 @@ static enum sl_status change_in_turn(struct sl_mongo_change *c, struct sl_mongo_
 
 static pthread_mutex_t *turn_of(struct sl_reviews_db *f, const char *key)
 {
-	uint32_t h = 2166136261u;
-	for (; *key; key++)
-		h = (h ^ (uint8_t)*key) * 16777619u;
-	return &f->turn[h % SL_MONGO_TURNS];
+	return &f->turn[sl_fnv1a(key) % SL_MONGO_TURNS];
 }
 
 /* Waits its turn. AWAY: whoever had it found no server meanwhile; the others need not each find that out. */

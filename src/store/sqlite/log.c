@@ -17,6 +17,7 @@ static const char *const query[Q_LOG_COUNT] = {
 	[Q_COMMIT] = "INSERT INTO committed (grp, part, position) VALUES (?1, ?2, ?3) "
 		     "ON CONFLICT DO UPDATE SET position = ?3",
 	[Q_MEMBERS] = "SELECT id, life, until FROM member WHERE grp = ?1 AND topic = ?2 ORDER BY joined",
+	[Q_MEMBERS_ALL] = "SELECT life, until, grp, topic FROM member ORDER BY joined",
 	[Q_MEMBER_SET] = "INSERT INTO member (grp, topic, id, life, until, joined) VALUES (?1, ?2, ?3, ?4, ?5,"
 			 " (SELECT coalesce(max(joined), 0) + 1 FROM member)) ON CONFLICT DO UPDATE SET until = ?5",
 	[Q_MEMBER_RENEW] = "UPDATE member SET until = ?4 WHERE grp = ?1 AND topic = ?2 AND id = ?3",
@@ -300,4 +301,5 @@ const struct sl_log_ops sl_sqlite_log = {
 	.restore = sl_sqlite_log_restore,
 	.committed = sl_sqlite_log_committed,
 	.commit_to = sl_sqlite_log_commit_to,
+	.idle = sl_sqlite_log_idle,
 };

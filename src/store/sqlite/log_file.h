@@ -25,6 +25,7 @@ enum sl_log_query {
 	Q_COMMITTED,
 	Q_COMMIT,
 	Q_MEMBERS,
+	Q_MEMBERS_ALL,
 	Q_MEMBER_SET,
 	Q_MEMBER_RENEW,
 	Q_MEMBER_DROP,
@@ -82,6 +83,7 @@ enum sl_status sl_sqlite_log_committed(
 	void *self, const char *group, const char *topic, int partition, int64_t *ret, struct sl_err *err);
 enum sl_status sl_sqlite_log_commit_to(
 	void *self, const char *group, const char *topic, int partition, int64_t position, struct sl_err *err);
+enum sl_status sl_sqlite_log_idle(void *self, struct sl_err *err);
 /* Inside a write: BUSY while somebody reads topic for group. */
 enum sl_status sl_log_file_idle(
 	struct sl_log_file *l, struct sl_db *db, const char *group, const char *topic, struct sl_err *err);

@@ -352,6 +352,36 @@ void sl_sqlite_consumer_close(void *consumer)
 	free(c);
 }
 
+static enum sl_status idle(const struct sl_log_file *l, struct sl_db *db, struct sl_err *err)
+{
+	sqlite3_stmt *q = sl_db_ask(db, Q_MEMBERS_ALL, "");
+	bool row;
+	enum sl_status s;
+	while ((s = sl_db_row(db, q, &row, err)) == SL_OK && row) {
+		char group[SL_MESSAGE_KEY], topic[SL_TOPIC];
+		struct member m = {.life = sqlite3_column_int64(q, 0), .until = sqlite3_column_int64(q, 1)};
+		sl_db_text(q, 2, group, sizeof(group));
+		sl_db_text(q, 3, topic, sizeof(topic));
+		if (is_dead(l, &m))
+			continue;
+		sqlite3_reset(q);
+		return sl_fail(err, SL_BUSY, "%s: group %s: somebody reads topic %s for it; stop that process",
+			db->path, group, topic);
+	}
+	return s;
+}
+
+enum sl_status sl_sqlite_log_idle(void *self, struct sl_err *err)
+{
+	struct sl_log_file *l = self;
+	struct sl_db *db = NULL;
+	enum sl_status s = sl_readers_take(l->readers, &db, err);
+	if (s == SL_OK)
+		s = idle(l, db, err);
+	sl_readers_give(l->readers, db);
+	return s;
+}
+
 enum sl_status sl_log_file_idle(
 	struct sl_log_file *l, struct sl_db *db, const char *group, const char *topic, struct sl_err *err)
 {

@@ -113,6 +113,14 @@ static enum sl_status commit_to(
 	return CALL("commit_to", w->ops->commit_to(w->self, group, topic, partition, position, err), );
 }
 
+static enum sl_status idle(void *self, struct sl_err *err)
+{
+	struct wrap *w = self;
+	if (!w->ops->idle)
+		return sl_fail(err, SL_UNSUPPORTED, "this log cannot tell who reads it");
+	return CALL("idle", w->ops->idle(w->self, err), );
+}
+
 static const struct sl_log_ops ops = {
 	.close = close_log,
 	.append = append,
@@ -129,6 +137,7 @@ static const struct sl_log_ops ops = {
 	.restore = restore,
 	.committed = committed,
 	.commit_to = commit_to,
+	.idle = idle,
 };
 
 struct sl_log_impl sl_wrap_log(struct sl_hook *h, struct sl_log_impl inner)
