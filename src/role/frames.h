@@ -103,7 +103,8 @@ enum sl_status sl_frame_read(struct sl_job *j, struct sl_err *err);
 /* store thread. Crops, then messages, both durable on OK. What is stored decides: a crop
  * that was there keeps its metadata, and its message is made from that, so that every copy of
  * a message is the same whatever the live bundle was (at least once, never contradicting).
- * Keys that this process finished lately are skipped altogether. */
+ * Keys that this process finished lately are skipped altogether. Errors: TOO_LARGE; all else of a
+ * store is AWAY, TIMEOUT or BUSY, and the frame is as good as before. */
 enum sl_status sl_frame_write(struct sl_job *j, struct sl_err *err);
 
 json_t *sl_frame_answer_v1(const struct sl_job *j);

@@ -47,13 +47,15 @@ static void open_keeping(struct rig *g, const char *store, const char *more)
 	rig_open(g, (const char *const[]){"frames.when_away=keep", url, more, NULL}, tiny_bundle("tiny"));
 }
 
-static void keeps_and_catches_up(const char *store)
+static void keeps_and_catches_up(const char *store, const char *status)
 {
 	struct rig g;
 	SL_AUTOFREE char *file = away_file();
 	char why[128] = "";
 
-	open_keeping(&g, store, NULL);
+	SL_AUTOFREE char *url = sl_asprintf("store.%s=fault+mem:?file=%s&status=%s", store, file, status);
+
+	open_keeping(&g, store, url);
 	json_decref(post_other(&g, "POST /v1/frames", 0, 200));
 	CHECK_EQ(crops(&g), 2);
 	take_away(file);
@@ -93,12 +95,31 @@ static void keeps_and_catches_up(const char *store)
 
 TEST(spool, frames_are_kept_while_the_log_is_away_and_stored_later)
 {
-	keeps_and_catches_up("log");
+	keeps_and_catches_up("log", "AWAY");
 }
 
 TEST(spool, frames_are_kept_while_the_crop_store_is_away_and_stored_later)
 {
-	keeps_and_catches_up("crops");
+	keeps_and_catches_up("crops", "AWAY");
+}
+
+/* A right that was taken away, a table that was dropped: no fault of the frames. */
+TEST(spool, a_store_that_refuses_keeps_frames_as_one_that_is_away)
+{
+	keeps_and_catches_up("log", "USAGE");
+	keeps_and_catches_up("crops", "USAGE");
+	CHECK_EQ(gauge("signloop_spool_aside"), 0);
+}
+
+TEST(spool, a_store_that_refuses_is_503_to_cars)
+{
+	struct rig g;
+
+	rig_open(&g, (const char *const[]){"store.log=fault+mem:?every=1&calls=append&status=USAGE", NULL},
+		tiny_bundle("tiny"));
+	json_decref(post_other(&g, "POST /v1/frames", 0, 503));
+	CHECK(sl_health_of(SL_STORE_LOG).since_ms);
+	rig_close(&g);
 }
 
 /* The next process finds them: one of them was stored already and not yet taken out of the folder. */
