@@ -5,6 +5,7 @@
 #include "base/metric.h"
 #include "core/settings.h"
 #include "harness.h"
+#include "store/meter.h"
 #include "store/stores.h"
 #include "store/url.h"
 #include <stdio.h>
@@ -282,6 +283,26 @@ TEST(store_health, says_which_store_is_away_since_when_and_why)
 	sl_health_note(SL_STORE_CROPS, SL_NOT_FOUND, NULL); /* an answer */
 	CHECK_EQ(sl_health_of(SL_STORE_CROPS).since_ms, 0);
 	CHECK(sl_health_is_worth_it(SL_NEEDS_CROPS));
+	sl_health_note(SL_STORE_CROPS, SL_USAGE, NULL); /* it refuses us: nothing can be stored */
+	CHECK(!sl_health_is_well(SL_NEEDS_CROPS, why));
+}
+
+TEST(store_health, the_haste_of_a_caller_is_no_fault_of_the_log)
+{
+	struct sl_config *cfg = sl_settings_new();
+	struct sl_log *l;
+	struct sl_err err;
+	CHECK_OK(sl_log_open("fault+mem:?every=1&status=TIMEOUT&calls=append", cfg, &l, &err));
+	CHECK_STATUS(sl_log_append(l, "t", "k", sl_slice_str("x"), 1, &err), SL_TIMEOUT); /* past */
+	CHECK(strstr(err.text, "before the write began"));
+	CHECK_STATUS(sl_log_append(l, "t", "k", sl_slice_str("x"), sl_deadline_ms(SL_METER_FAIR_MS / 2), &err),
+		SL_TIMEOUT);
+	CHECK_EQ(sl_health_of(SL_STORE_LOG).since_ms, 0);
+	CHECK_STATUS(sl_log_append(l, "t", "k", sl_slice_str("x"), sl_deadline_ms(60 * SL_METER_FAIR_MS), &err),
+		SL_TIMEOUT);
+	CHECK(sl_health_of(SL_STORE_LOG).since_ms);
+	sl_log_close(l);
+	sl_config_free(cfg);
 }
 
 /* An empty poll is no sign that the log is there: a client may wait for messages in vain. */
