@@ -106,9 +106,7 @@ static enum sl_status send(struct sl_job *j, struct write *w, struct sl_err *err
 /* What a store refuses, for its configuration or its health, says nothing of the frame: it is away for it. */
 static enum sl_status store_said(const char *store, enum sl_status s, struct sl_err *err)
 {
-	if (!sl_status_is_retriable(s) && s != SL_TOO_LARGE)
-		err->status = SL_AWAY;
-	return sl_prefix(err, s, "%s", store);
+	return sl_prefix(err, sl_status_is_retriable(s) || s == SL_TOO_LARGE ? s : SL_AWAY, "%s", store);
 }
 
 enum sl_status sl_frame_write(struct sl_job *j, struct sl_err *err)
