@@ -27,6 +27,11 @@ bool sl_frames_may_keep(const struct sl_frames *f, sl_job_fn run, enum sl_reply 
 	return f->keep && run == sl_frames_run && reply != SL_REPLY_LABELING_TEST;
 }
 
+bool sl_frames_keep_now(const struct sl_frames *f, bool has_bundle, char why[128])
+{
+	return !sl_health_is_well(needs | (has_bundle ? 0 : SL_NEEDS_ARTIFACTS), why) && f->keep;
+}
+
 /* Where frames are kept nobody has to try: the spool's thread does, and the watch. */
 bool sl_frame_must_wait(const struct sl_job *j)
 {
@@ -196,7 +201,11 @@ enum sl_status sl_frames_spool_start(struct sl_frames *f, struct sl_err *err)
 		return sl_fail(
 			err, SL_USAGE, "setting frames.when_away is '%.40s'; it must be refuse or keep", when_away);
 	sl_loop_init(&f->spool_loop);
-	enum sl_status s = sl_spool_open(dir, sl_config_int(f->ctx->cfg, "frames.spool_bytes"), &f->spool, err);
+	enum sl_status s = f->keep ? sl_fs_mkdirs(dir, err) : SL_OK;
+	if (s == SL_OK && f->keep)
+		s = sl_fs_sync_folder_of(dir, err); /* a frame in a folder that a power cut takes is not kept */
+	if (s == SL_OK)
+		s = sl_spool_open(dir, sl_config_int(f->ctx->cfg, "frames.spool_bytes"), &f->spool, err);
 	if (s != SL_OK)
 		sl_loop_done(&f->spool_loop);
 	return s;
