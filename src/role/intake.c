@@ -29,7 +29,8 @@ struct intake {
 	struct sl_context ctx;
 	struct sl_consumer *consumer;
 	uint8_t place[PARTITIONS]; /* enum place */
-	int64_t dead[JUDGES][PARTITIONS]; /* last position + 1 whose dead letter is written: a batch may be tried again */
+	int64_t dead[JUDGES]
+		    [PARTITIONS]; /* last position + 1 whose dead letter is written: a batch may be tried again */
 	bool uncommitted; /* the log does not know yet what is stored */
 	struct sl_review review[BATCH];
 	struct sl_loop loop;

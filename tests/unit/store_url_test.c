@@ -39,8 +39,7 @@ TEST(store_url, parts)
 TEST(store_url, malformed_ones_are_refused)
 {
 	static const char *const bad[] = {"", "x", ":x", "/a/b.db", "a b:x", "A:x", "mem:?x", "mem:?=1", "mem:?a=%zz",
-		"sqlite:%0", "sqlite:%00x",
-		"a+b+c+d+e+mem:"};
+		"sqlite:%0", "sqlite:%00x", "a+b+c+d+e+mem:"};
 	for (size_t i = 0; i < SL_COUNT(bad); i++) {
 		struct sl_err err;
 		struct sl_url u;
@@ -108,7 +107,8 @@ TEST(store_url, texts_show_no_secret)
 TEST(store_registry, every_scheme_is_known_and_says_what_to_do)
 {
 	struct sl_config *cfg = sl_settings_new();
-	OPTIONAL(sl_log_open, sl_log, "kafka://h:9092?partitions=0", "from 1 to", "not in this build; use mem: or sqlite:PATH");
+	OPTIONAL(sl_log_open, sl_log, "kafka://h:9092?partitions=0", "from 1 to",
+		"not in this build; use mem: or sqlite:PATH");
 	OPTIONAL(sl_crops_open, sl_crops, "hbase://h", "each gateway is HOST:PORT", "sqlite:PATH");
 	OPTIONAL(sl_reviews_open, sl_reviews, "mongodb://h:27017?w=1", "majority is wanted", "sqlite:PATH");
 	OPTIONAL(sl_artifacts_open, sl_artifacts, "webhdfs://h:9870", "a folder of its own", "dir:PATH");
@@ -295,11 +295,11 @@ TEST(store_health, the_haste_of_a_caller_is_no_fault_of_the_log)
 	CHECK_OK(sl_log_open("fault+mem:?every=1&status=TIMEOUT&calls=append", cfg, &l, &err));
 	CHECK_STATUS(sl_log_append(l, "t", "k", sl_slice_str("x"), 1, &err), SL_TIMEOUT); /* past */
 	CHECK(strstr(err.text, "before the write began"));
-	CHECK_STATUS(sl_log_append(l, "t", "k", sl_slice_str("x"), sl_deadline_ms(SL_METER_FAIR_MS / 2), &err),
-		SL_TIMEOUT);
+	CHECK_STATUS(
+		sl_log_append(l, "t", "k", sl_slice_str("x"), sl_deadline_ms(SL_METER_FAIR_MS / 2), &err), SL_TIMEOUT);
 	CHECK_EQ(sl_health_of(SL_STORE_LOG).since_ms, 0);
-	CHECK_STATUS(sl_log_append(l, "t", "k", sl_slice_str("x"), sl_deadline_ms(60 * SL_METER_FAIR_MS), &err),
-		SL_TIMEOUT);
+	CHECK_STATUS(
+		sl_log_append(l, "t", "k", sl_slice_str("x"), sl_deadline_ms(60 * SL_METER_FAIR_MS), &err), SL_TIMEOUT);
 	CHECK(sl_health_of(SL_STORE_LOG).since_ms);
 	sl_log_close(l);
 	sl_config_free(cfg);
