@@ -399,6 +399,14 @@ TEST(stores, the_originals_topics_are_fed_on_request)
 		CHECK_OK(sl_config_set(cfg, "log.compat_topics", on ? "true" : "false", "test", &err));
 		if (on)
 			CHECK_STATUS(sl_stores_open(cfg, dir, &s, &err), SL_USAGE);
+		static const char *const nowhere[] = {":8000", "0.0.0.0:8000", "[::]:8000", "127.0.0.1:0"};
+		for (size_t i = 0; on && i < SL_COUNT(nowhere); i++) {
+			CHECK_OK(sl_config_set(cfg, "log.compat_url", "", "test", &err));
+			CHECK_OK(sl_config_set(cfg, "http.listen", nowhere[i], "test", &err));
+			CHECK_STATUS(sl_stores_open(cfg, dir, &s, &err), SL_USAGE);
+			CHECK(strstr(err.text, nowhere[i]) && strstr(err.text, "log.compat_url"));
+		}
+		CHECK_OK(sl_config_set(cfg, "http.listen", "127.0.0.1:8000", "test", &err));
 		CHECK_OK(sl_config_set(cfg, "log.compat_url", on ? "" : "ftp://h/{digest}", "test", &err));
 		CHECK_OK(sl_stores_open(cfg, dir, &s, &err));
 		const struct sl_entry e[] = {{"labels", "k", sl_slice_str(label)}, {"labels", "k", sl_slice_str("{")},
