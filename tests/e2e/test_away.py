@@ -3,6 +3,7 @@
 do, and goes on by itself; nothing is lost."""
 import json
 import signal
+import socket
 import subprocess
 import time
 
@@ -197,8 +198,8 @@ def test_a_start_waits_no_longer_than_it_may(tmp_path, shared):
     p.communicate(timeout=10)
     assert p.returncode == 0
     # What no time heals ends at once.
-    wrong = subprocess.run([str(BINARY), 'serve', 'intake', '--data', str(tmp_path / 'q'), '--reviews', 'sqlite:x.db?nothing=1'],
-                           capture_output=True, text=True, timeout=30, cwd=ROOT)
+    wrong = subprocess.run([str(BINARY), 'serve', 'intake', '--data', str(tmp_path / 'q'), '--reviews', f'sqlite:{tmp_path}/x.db?nothing=1'],
+                           capture_output=True, text=True, timeout=30)
     assert wrong.returncode == 2 and 'nothing' in wrong.stderr
 
 
@@ -218,3 +219,12 @@ def test_stores_that_hang_hold_up_neither_the_status_nor_the_end(start_server, s
     shared.give_back(*STORES)
     server.process.stdout.close()
     shared.fsck(server.data)
+
+
+def test_a_start_that_fails_ends_though_a_store_hangs(tmp_path):
+    """The address is taken, and the role that started already waits a minute for its store."""
+    with socket.create_server(('127.0.0.1', 0)) as taken:
+        wrong = subprocess.run([str(BINARY), 'serve', 'intake', '--data', str(tmp_path / 'p'), '--drain_ms', '500',
+                                '--log', 'fault+mem:?calls=poll&every=1&hang_ms=60000', '--reviews', 'mem:',
+                                '--listen', f'127.0.0.1:{taken.getsockname()[1]}'], capture_output=True, text=True, timeout=40)
+    assert wrong.returncode == 3 and 'listen' in wrong.stderr
