@@ -285,7 +285,7 @@ static void legacy_parameter(struct sl_request *r, void *arg)
 	"\"alias\":{\"type\":\"string\"},\"digest\":{\"type\":\"string\"},\"previous\":{\"type\":\"string\"},\"action\":" \
 	"{\"enum\":[\"publish\",\"rollback\"]},\"forced\":{\"type\":\"boolean\"},\"by\":{\"type\":\"string\"},\"time\":" \
 	"{\"type\":\"integer\"},\"evaluation\":{\"type\":[\"object\",\"null\"]}," \
-	"\"announced\":{\"type\":\"boolean\",\"description\":\"false: published, but the log was away; processes see it later\"}}}"
+	"\"announced\":{\"type\":\"boolean\",\"description\":\"whether the log was told at once\"}}}"
 #define PROMOTE_REQUEST \
 	"{\"type\":\"object\",\"properties\":{\"by\":{\"type\":\"string\"},\"note\":{\"type\":\"string\"},\"force\":" \
 	"{\"type\":\"boolean\",\"description\":\"against the gate's word; the log says so\"},\"dataset\":{\"type\":\"string\"," \
