@@ -11,18 +11,18 @@ PYTHON   := $(VENV)/bin/python
 CI_FLAGS := $(if $(CI),-Dwerror=true,)
 FEATURES := -Dauto_features=enabled
 SERVERS  := deploy/dev/servers
-export SIGNLOOP_SERVERS := $(abspath $(BUILD))/servers
+export SIGNLOOP_SERVERS ?= $(abspath $(BUILD))/servers
 
 # What the build needs, what the tests need beside it, what the real servers need, what the formatter needs.
 BUILD_PACKAGES := gcc libc6-dev meson ninja-build pkg-config python3 libmicrohttpd-dev libdnnl-dev libsqlite3-dev \
   libjansson-dev libjpeg62-turbo-dev libspng-dev libcurl4-openssl-dev libprotobuf-c-dev protobuf-c-compiler \
   protobuf-compiler libonnx-dev nettle-dev libarchive-dev librdkafka-dev libmongoc-dev
-TEST_PACKAGES := python3-venv chromium chromium-driver fonts-noto-cjk git libasan8 libubsan1 libtsan2 kcat jq curl
+TEST_PACKAGES := python3-venv chromium chromium-driver fonts-noto-cjk git libasan8 libubsan1 libtsan2 kcat jq curl openssl
 SERVER_PACKAGES := openjdk-17-jre-headless maven python3-venv
 FMT_PACKAGES := clang-format
 
 .PHONY: all run test check bench fmt clean help test-sanitize test-servers test-e2e test-all venv models soak
-.PHONY: bench-cluster chaos servers servers-down servers-status server-packages
+.PHONY: bench-cluster chaos test-minimal servers servers-down servers-status server-packages
 all: $(BUILD)/signloop
 
 help: ## this list
@@ -79,7 +79,12 @@ test: $(MESON) venv server-packages ## everything: also real servers, golden, sa
 	@$(SERVERS) run -- $(MAKE) --no-print-directory test-all
 
 # With the real servers' environment; nothing is skipped for want of one.
-test-all: check test-sanitize test-servers test-e2e
+test-all: check test-minimal test-sanitize test-servers test-e2e
+
+test-minimal: $(MESON) ## the build without Kafka, HBase, MongoDB and HDFS, which still knows their URLs
+	@[ -f $(BUILD)-minimal/build.ninja ] || meson setup $(CI_FLAGS) -Dauto_features=disabled $(BUILD)-minimal >/dev/null
+	@ninja -C $(BUILD)-minimal signloop tests/unit/unit_store
+	@meson test -C $(BUILD)-minimal --no-rebuild --print-errorlogs store
 
 # gcc warns of what cannot happen when it instruments, so warnings are errors in the plain build only.
 test-sanitize: $(MESON) ## unit and contract tests under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -102,7 +107,7 @@ bench: $(MESON) ## frames/s, votes/s, stage times and where the time goes; SHORT
 
 bench-cluster: $(MESON) venv server-packages ## the loop over embedded stores against real servers: rates, lag, whose CPU; SHORT=1: minutes instead of an hour
 	@$(NINJA) signloop
-	@$(SERVERS) run -- $(PYTHON) bench/cluster.py $(if $(SHORT),--short)
+	@SIGNLOOP_SERVERS_JAVA=-XX:TieredStopAtLevel=4 $(SERVERS) run -- $(PYTHON) bench/cluster.py $(if $(SHORT),--short)
 
 chaos: $(MESON) venv server-packages ## every server and role killed in turn under load for CHAOS_S seconds (3600); CHAOS_SEED=N
 	@$(NINJA)
@@ -117,4 +122,4 @@ models: $(BUILD)/signloop ## trains the shipped models anew (needs the data sets
 
 clean:
 	@[ ! -f $(SIGNLOOP_SERVERS)/state.json ] || $(SERVERS) down
-	rm -rf $(BUILD) $(BUILD)-asan
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-minimal

@@ -201,11 +201,7 @@ enum sl_status sl_frames_spool_start(struct sl_frames *f, struct sl_err *err)
 		return sl_fail(
 			err, SL_USAGE, "setting frames.when_away is '%.40s'; it must be refuse or keep", when_away);
 	sl_loop_init(&f->spool_loop);
-	enum sl_status s = f->keep ? sl_fs_mkdirs(dir, err) : SL_OK;
-	if (s == SL_OK && f->keep)
-		s = sl_fs_sync_folder_of(dir, err); /* a frame in a folder that a power cut takes is not kept */
-	if (s == SL_OK)
-		s = sl_spool_open(dir, sl_config_int(f->ctx->cfg, "frames.spool_bytes"), &f->spool, err);
+	enum sl_status s = sl_spool_open(dir, sl_config_int(f->ctx->cfg, "frames.spool_bytes"), &f->spool, err);
 	if (s != SL_OK)
 		sl_loop_done(&f->spool_loop);
 	return s;

@@ -125,7 +125,11 @@ enum sl_status sl_spool_open(const char *dir, int64_t max_bytes, struct sl_spool
 	s->bytes_now = sl_gauge("signloop_spool_bytes", NULL, "Bytes of the frames that are kept");
 	s->aside_now = sl_gauge("signloop_spool_aside", NULL, "Kept frames that could not be read");
 	pthread_mutex_init(&s->lock, NULL);
-	enum sl_status st = sl_fs_is_dir(s->dir) ? sl_fs_each(s->dir, take_up, s, err) : SL_OK;
+	enum sl_status st = sl_fs_mkdirs(s->dir, err);
+	if (st == SL_OK)
+		st = sl_fs_sync_folder_of(s->dir, err); /* what a power cut takes the folder of is not kept */
+	if (st == SL_OK)
+		st = sl_fs_each(s->dir, take_up, s, err);
 	if (st == SL_OK && sl_fs_is_dir(s->aside_dir))
 		st = sl_fs_each(s->aside_dir, take_up_aside, s, err);
 	if (st != SL_OK) {
@@ -210,9 +214,7 @@ enum sl_status sl_spool_put(struct sl_spool *s, json_t *meta, struct sl_slice im
 	enum sl_status st = reserve(s, (int64_t)file.len, &number, err);
 	if (st != SL_OK)
 		return st;
-	st = sl_fs_mkdirs(s->dir, err);
-	if (st == SL_OK)
-		st = write_new(s, sl_buf_slice(&file), &number, err);
+	st = write_new(s, sl_buf_slice(&file), &number, err);
 	pthread_mutex_lock(&s->lock);
 	if (st == SL_OK)
 		add(s, number, (int64_t)file.len);

@@ -14,8 +14,7 @@
 
 struct sl_spool;
 
-/* Takes up what lies in dir, which is made when the first frame is kept. max_bytes: of
- * the files that wait. */
+/* Takes up what lies in dir, which is made, durably, if absent. max_bytes: of the files that wait. */
 enum sl_status sl_spool_open(const char *dir, int64_t max_bytes, struct sl_spool **ret, struct sl_err *err);
 void sl_spool_free(struct sl_spool *s); /* NULL is fine; the files stay */
 /* Durable on OK. BUSY when there is no room now, TOO_LARGE when there never is. meta: an object, borrowed. */

@@ -275,7 +275,7 @@ def test_settings_and_commands_named_in_the_documents_exist():
 
 
 def test_contents_of_the_data_folder_are_those_of_the_operations_page(start_server, demo_frames):
-    server = start_server('--frames-when_away', 'keep')
+    server = start_server()
     server.frame(demo_frames[0])
     text = (ROOT / 'docs' / 'operations.md').read_text()
     table = text.split('| in the folder | what |')[1].split('\n\n')[0]

@@ -35,7 +35,8 @@ from proxy import Proxy  # noqa: E402
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get('SIGNLOOP_BUILD', ROOT / 'build')).absolute()
 TOOL = ROOT / 'deploy' / 'dev' / 'servers'
-LIB = pathlib.Path(os.environ.get('SIGNLOOP_SERVERS_LIB', BUILD / 'servers' / 'lib'))
+SHARED = pathlib.Path(os.environ.get('SIGNLOOP_SERVERS', BUILD / 'servers')).absolute()
+LIB = pathlib.Path(os.environ.get('SIGNLOOP_SERVERS_LIB', SHARED / 'lib')).absolute()
 PRIVATE = BUILD / 'servers-private'
 TOOL_S = 900  # also for the downloads of a first run
 VARIABLE = {'kafka': 'SIGNLOOP_TEST_KAFKA', 'namenode': 'SIGNLOOP_TEST_WEBHDFS', 'datanode': 'SIGNLOOP_TEST_WEBHDFS',

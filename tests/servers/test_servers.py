@@ -3,6 +3,8 @@
 import http.client
 import json
 import socket
+import struct
+import subprocess
 import urllib.parse
 
 import pytest
@@ -19,9 +21,9 @@ def address():
     return of
 
 
-def request(address, method, path, body=None, timeout=60):
+def request(address, method, path, body=None, timeout=60, kind='application/octet-stream'):
     c = http.client.HTTPConnection(*address, timeout=timeout)
-    c.request(method, path, body, {'Content-Type': 'application/octet-stream'})
+    c.request(method, path, body, {'Content-Type': kind})
     r = c.getresponse()
     got = r.status, r.read()
     c.close()
@@ -120,7 +122,30 @@ def test_authentication_asks_for_the_user(servers):
     assert '@' in mongodb.url and 'authSource=admin' in mongodb.url
     mongodb.kill()
     mongodb.up()
-    assert mongodb.status()['mongodb']['state'] == 'ready'
+    python = json.loads((mongodb.state / 'mongodb' / 'process.json').read_text())['argv'][0]
+    insert = 'import pymongo, sys; pymongo.MongoClient(sys.argv[1]).t.t.insert_one({})'
+    for url, works in ((mongodb.url, True), (mongodb.url.replace('signloop:', 'signloop:x'), False)):
+        p = subprocess.run([python, '-c', insert, url], capture_output=True, text=True, timeout=120, check=False)
+        assert (p.returncode == 0) == works and ('AuthenticationFailed' in p.stderr) != works, p.stderr
+
+
+def kafka_call(s, key, version, body):
+    """One request of the Kafka protocol; the answer after its correlation number."""
+    s.sendall(struct.pack('>ihhih', 10 + len(body), key, version, 1, -1) + body)
+    with s.makefile('rb') as f:
+        return f.read(struct.unpack('>i', f.read(4))[0])[4:]
+
+
+def test_kafka_asks_for_the_password(servers):
+    kafka = servers('kafka')
+    url = urllib.parse.urlsplit(kafka.env['SIGNLOOP_TEST_KAFKA_SASL'])
+    handshake, authenticate = 17, 36
+    for password, error in ((url.password, 0), ('wrong', 58)):  # 58: SASL_AUTHENTICATION_FAILED
+        token = f'\0{url.username}\0{password}'.encode()
+        with socket.create_connection((url.hostname, url.port), timeout=60) as s:
+            assert struct.unpack('>h', kafka_call(s, handshake, 1, struct.pack('>h5s', 5, b'PLAIN'))[:2]) == (0,)
+            answer = kafka_call(s, authenticate, 0, struct.pack('>i', len(token)) + token)
+            assert struct.unpack('>h', answer[:2]) == (error,)
 
 
 def test_names_and_settings_that_nobody_has_are_refused(tmp_path):
@@ -146,6 +171,25 @@ def test_run_stops_only_what_it_started(servers):
     mongodb.down()
     tool(mongodb.state, 'run', 'mongodb', '--', 'python3', '-c', code, ok=(7,))
     assert mongodb.status()['mongodb']['state'] == 'stopped'
+
+
+def test_hbase_outlives_the_loss_of_its_only_datanode_and_namenode(servers, address):
+    hbase = servers('rest')
+    at = address(hbase.url)
+    before = hbase.status()['hbase']['pid']
+    table = json.dumps({'name': 't', 'ColumnSchema': [{'name': 'c'}]})
+    assert request(at, 'PUT', '/t/schema', table, kind='application/json')[0] == 201
+    for lost in ('datanode', 'namenode'):
+        assert request(at, 'PUT', f'/t/{lost}-runs/c:a', b'x')[0] == 200
+        hbase.kill(lost)
+        try:
+            request(at, 'PUT', f'/t/{lost}-lost/c:a', b'x', timeout=3)  # HBase finds that its log cannot be written
+        except TimeoutError:
+            pass
+        hbase.up(lost)
+        assert request(at, 'PUT', f'/t/{lost}-back/c:a', b'x')[0] == 200
+        assert request(at, 'GET', f'/t/{lost}-runs/c:a')[0] == 200
+    assert hbase.status()['hbase']['pid'] == before
 
 
 def test_proxy_forwards_cuts_drops_and_heals(servers, proxy, address):

@@ -190,10 +190,9 @@ TEST(rollout, a_store_that_is_away_is_waited_for_and_named)
 	wait_live(&g, a);
 	put(&g, "b", b);
 	CHECK_OK(sl_fs_write(away, sl_slice_str(""), true, &err));
-	why[0] = 0;
-	while (!*why)
-		CHECK(sl_role_rollout.is_ready(g.state[0], why)); /* ready, and says what it lacks */
-	CHECK(strstr(why, "the artifact store"));
+	while (!strstr(why, "the artifact store") || !strstr(why, "away for"))
+		CHECK(sl_role_rollout.is_ready(
+			g.state[0], memset(why, 0, sizeof(why)))); /* ready, and says what it lacks */
 	remove(away);
 	publish(&g, b);
 	wait_live(&g, b);
@@ -234,6 +233,7 @@ TEST(rollout, two_at_once_publish_one_first_bundle_and_both_follow)
 struct publisher {
 	struct role_rig *g;
 	char digest[2][SL_DIGEST];
+	const char *by; /* two entries of one millisecond that are the same in all are one */
 	int won, refused;
 };
 
@@ -244,7 +244,7 @@ static void *publish_often(void *arg)
 	for (int i = 0; i < 20; i++) {
 		struct sl_alias_entry e;
 		struct sl_err err;
-		struct sl_publish o = {.digest = p->digest[i % 2], .force = true, .by = "race"};
+		struct sl_publish o = {.digest = p->digest[i % 2], .force = true, .by = p->by};
 		enum sl_status s = sl_model_publish(&p->g->ctx.stores, p->g->cfg, &o, &e, NULL, &err);
 		CHECK(s == SL_OK || s == SL_CONFLICT || s == SL_EXISTS);
 		p->won += s == SL_OK;
@@ -263,7 +263,7 @@ TEST(registry_race, two_that_publish_at_once_make_one_order_without_a_gap)
 	struct sl_err err;
 	for (int i = 0; i < 2; i++) {
 		role_rig_open(&g[i], (const char *const[]){artifacts, NULL});
-		p[i] = (struct publisher){.g = &g[i]};
+		p[i] = (struct publisher){.g = &g[i], .by = i ? "two" : "one"};
 		put(&g[i], "a", p[i].digest[i]);
 		put(&g[i], "b", p[i].digest[!i]);
 	}

@@ -294,6 +294,12 @@ class HBaseServer(JavaServer):
             'hbase.regionserver.port': s.port('hbase-region'),
             'hbase.regionserver.info.port': -1,
             'hbase.regionserver.handler.count': 12,
+            # The only DataNode or the NameNode may be away for minutes: the log is rolled again until they are back, where
+            # the default is to end the server at the first failure and to shun a DataNode that failed for hours.
+            'hbase.regionserver.async.wal.max.exclude.datanode.count': 0,
+            'hbase.regionserver.logroll.retries': 10000,
+            'hbase.regionserver.logroll.wait.timeout.ms': 600000,
+            'ipc.client.connect.max.retries': 300,
             'hbase.rest.host': HOST,
             'hbase.rest.port': s.port('rest'),
             'hbase.rest.info.port': -1,
