@@ -58,7 +58,7 @@ static enum sl_status write_all(int fd, const char *path, struct sl_slice b, str
 	return fsync(fd) ? sl_fail_errno(err, SL_IO, errno, "%s", path) : SL_OK;
 }
 
-static enum sl_status sync_folder_of(const char *path, struct sl_err *err)
+enum sl_status sl_fs_sync_folder_of(const char *path, struct sl_err *err)
 {
 	SL_AUTOFREE char *dir = sl_strdup(path);
 	char *slash = strrchr(dir, '/');
@@ -84,7 +84,7 @@ enum sl_status sl_fs_write(const char *path, struct sl_slice bytes, bool replace
 				    : sl_fail_errno(err, SL_IO, errno, "%s", path);
 	if (s != SL_OK || !replace)
 		unlink(tmp);
-	return s == SL_OK ? sync_folder_of(path, err) : s;
+	return s == SL_OK ? sl_fs_sync_folder_of(path, err) : s;
 }
 
 enum sl_status sl_fs_mkdirs(const char *path, struct sl_err *err)

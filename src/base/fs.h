@@ -10,6 +10,8 @@ enum sl_status sl_fs_read(const char *path, struct sl_buf *ret, struct sl_err *e
 /* Whole or not there: temporary name in the same folder, fsync, rename, fsync of the
  * folder. With replace false, EXISTS if the path is taken (link(2): no race). */
 enum sl_status sl_fs_write(const char *path, struct sl_slice bytes, bool replace, struct sl_err *err);
+/* What was made or removed in the folder that has path is durable. */
+enum sl_status sl_fs_sync_folder_of(const char *path, struct sl_err *err);
 enum sl_status sl_fs_mkdirs(const char *path, struct sl_err *err); /* like mkdir -p, mode 0777 & ~umask */
 enum sl_status sl_fs_remove_tree(const char *path, struct sl_err *err); /* absent is OK */
 bool sl_fs_is_dir(const char *path);

@@ -54,10 +54,16 @@ void sl_loop_wake(struct sl_loop *l)
 }
 
 /* The clock's last digits are random enough to part those that failed together. */
+int64_t sl_back_off(int64_t *pause_ms, int64_t first_ms, int64_t max_ms)
+{
+	*pause_ms = *pause_ms ? SL_MIN(2 * *pause_ms, max_ms) : first_ms;
+	int64_t now = sl_mono_us(), half = *pause_ms * 500;
+	return now + half + now % half;
+}
+
 void sl_loop_pause(struct sl_loop *l, const char *why)
 {
-	l->pause_ms = l->pause_ms ? SL_MIN(2 * l->pause_ms, SL_LOOP_PAUSE_MAX_MS) : SL_LOOP_PAUSE_MS;
-	int64_t now = sl_mono_us(), until = now + l->pause_ms * 500 + now % (l->pause_ms * 500);
+	int64_t until = sl_back_off(&l->pause_ms, SL_LOOP_PAUSE_MS, SL_LOOP_PAUSE_MAX_MS);
 	pthread_mutex_lock(&l->lock);
 	SL_COPY_CUT(l->why, why);
 	while (!l->draining && sl_cond_wait_until(&l->cond, &l->lock, until))

@@ -30,6 +30,10 @@ struct sl_loop {
 	void *arg;
 };
 
+/* When to try again after an error: a deadline half to all of *pause_ms away (so that those that failed
+ * together do not come back together), which is set to first_ms after 0 and else doubles up to max_ms. */
+int64_t sl_back_off(int64_t *pause_ms, int64_t first_ms, int64_t max_ms);
+
 void sl_loop_init(struct sl_loop *l);
 void sl_loop_start(struct sl_loop *l, const char *name, void (*fn)(void *arg), void *arg);
 bool sl_loop_goes_on(struct sl_loop *l); /* false once it drains */

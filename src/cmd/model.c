@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "cmd/command.h"
 #include "cmd/remote.h"
@@ -65,11 +66,17 @@ static void print_entry(const struct sl_alias_entry *e)
 		e->forced ? "  FORCED" : "", *e->note ? "  " : "", e->note);
 }
 
-static void print_published(const struct flags *f, const struct sl_alias_entry *e, json_t *evaluation)
+static void print_published(
+	const struct flags *f, const struct sl_alias_entry *e, json_t *evaluation, const struct sl_err *unsaid)
 {
+	if (unsaid->status)
+		sl_log(SL_WARN, "model",
+			"published, but the log was not told; processes see it within rollout.check_ms",
+			SL_S("error", unsaid->text));
 	if (f->json) {
 		SL_AUTOJSON json_t *v = sl_alias_json(e);
 		json_object_set(v, "evaluation", evaluation ? evaluation : json_null());
+		json_object_set_new(v, "announced", json_boolean(!unsaid->status));
 		sl_cmd_print_json(v);
 		return;
 	}
@@ -84,11 +91,13 @@ static enum sl_status publish(const struct flags *f, const struct sl_stores *st,
 {
 	char digest[SL_DIGEST];
 	struct sl_alias_entry e;
+	struct sl_err unsaid = {0};
 	SL_AUTOJSON json_t *evaluation = NULL;
 	struct sl_publish p = {.alias = f->alias,
 		.digest = word ? digest : NULL,
 		.force = f->force,
 		.note = f->note,
+		.unsaid = &unsaid,
 		.by = f->by ? f->by : sl_cmd_user(),
 		.version = f->dataset};
 	enum sl_status s = word ? resolve(st, word, true, digest, err) : SL_OK;
@@ -99,7 +108,7 @@ static enum sl_status publish(const struct flags *f, const struct sl_stores *st,
 			sl_cmd_print_json(evaluation);
 		return s;
 	}
-	print_published(f, &e, evaluation);
+	print_published(f, &e, evaluation, &unsaid);
 	return SL_OK;
 }
 
@@ -275,9 +284,13 @@ static enum sl_status publish_remote(const struct flags *f, const char *word, st
 	s = sl_remote_json(f->to, "POST", path, body, &v, err);
 	if (s == SL_OK)
 		s = sl_alias_parse(v, f->to, &e, err);
-	if (s == SL_OK)
-		print_published(f, &e, json_object_get(v, "evaluation"));
-	return s;
+	if (s != SL_OK)
+		return s;
+	struct sl_err unsaid = {0};
+	if (json_is_false(json_object_get(v, "announced")))
+		sl_fail(&unsaid, SL_AWAY, "the log of %s is away", f->to);
+	print_published(f, &e, json_object_get(v, "evaluation"), &unsaid);
+	return SL_OK;
 }
 
 static enum sl_status read_remote(const struct flags *f, const char *verb, const char *word, struct sl_err *err)

@@ -17,6 +17,7 @@ enum { END_MS = 1000 }; /* after drain_ms, for threads to end that had not */
 struct ending {
 	int64_t at_us;
 	enum sl_status s;
+	char why[SL_ERR_TEXT]; /* of a start that failed; else "" */
 };
 
 struct running {
@@ -116,18 +117,20 @@ static void *end_anyway(void *arg)
 	pthread_mutex_lock(&lock);
 	while (sl_cond_wait_until(&never, &lock, e->at_us))
 		;
-	sl_log(SL_WARN, "process", "ends with a store call under way; what it was about comes again");
+	sl_log(SL_WARN, "process", "ends with a store call under way; what it was about comes again",
+		SL_S("error", e->why));
 	_exit(sl_status_exit(e->s));
 }
 
 /* Reverse of start_all and open_all; works on what was started. */
-static void stop_all(struct running *r, enum sl_status s)
+static void stop_all(struct running *r, enum sl_status s, const struct sl_err *err)
 {
 	int64_t deadline = sl_deadline_ms(sl_config_int(r->ctx.cfg, "drain_ms"));
 	static struct ending end; /* read until the process is gone */
-	end = (struct ending){deadline + END_MS * 1000, s};
-	if (s == SL_OK)
-		pthread_detach(sl_thread_start("end", end_anyway, &end));
+	end = (struct ending){.at_us = deadline + END_MS * 1000, .s = s};
+	if (s != SL_OK)
+		SL_COPY_CUT(end.why, err->text);
+	pthread_detach(sl_thread_start("end", end_anyway, &end));
 	sl_status_page_stop(r->status);
 	if (r->ctx.hub)
 		sl_hub_close(r->ctx.hub);
@@ -204,7 +207,7 @@ enum sl_status sl_process_run(const struct sl_process *p, struct sl_err *err)
 		sl_waiting_free(w);
 		if (s == SL_CANCELLED) { /* a signal while nothing ran yet */
 			sl_log(SL_INFO, "process", "stopped before it served", SL_S("why", err->text));
-			stop_all(&r, SL_OK);
+			stop_all(&r, SL_OK, NULL);
 			return SL_OK;
 		}
 	}
@@ -212,6 +215,6 @@ enum sl_status sl_process_run(const struct sl_process *p, struct sl_err *err)
 		s = open_all(&r, err);
 	if (s == SL_OK)
 		serve_until_signal(&r, &ends);
-	stop_all(&r, s);
+	stop_all(&r, s, err);
 	return s;
 }

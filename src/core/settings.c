@@ -35,7 +35,7 @@ const struct sl_config_row sl_settings[] = {
 	{"log.compat_topics", BOOL, "false", 0, 0,
 		"also write the original's topics: good_acc_label, bad_acc_label, parameter"},
 	{"log.compat_url", STR, "", 0, 0,
-		"URL of a bundle in topic parameter, with {digest} or {path}; empty: its route at http.listen"},
+		"URL of a bundle in topic parameter, with {digest} or {path}; empty: its route at http.listen, which then names a host and a port"},
 	{"store.artifacts", STR, "", 0, 0,
 		"URL of the artifact store, such as dir:PATH; empty: artifacts/ in the data folder"},
 	{"store.crops", STR, "", 0, 0,

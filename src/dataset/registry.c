@@ -295,7 +295,7 @@ enum sl_status sl_model_publish(const struct sl_stores *st, const struct sl_conf
 	if (s != SL_OK)
 		return s;
 	*ret = e;
-	(void)announce(st->log, &e, NULL); /* the alias log has it: who missed the message sees it there soon */
+	(void)announce(st->log, &e, p->unsaid); /* the alias log has it: who missed the message sees it there soon */
 	return SL_OK;
 }
 

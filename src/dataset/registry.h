@@ -42,12 +42,13 @@ struct sl_publish {
 	const char *digest; /* a stored bundle; NULL: roll back */
 	bool force; /* publish against the gate's word, and say so in the log */
 	const char *by, *note;
+	struct sl_err *unsaid; /* NULL, or {0}: filled when OK is without the message on topic models */
 	const char *version; /* dataset version whose held-out rows judge; NULL: latest */
 };
 /* REFUSED with the gate's words; EXISTS when it is in service already; CONFLICT when there is
  * nothing to roll back to, or another writer moved the alias in between (then look and try
- * again). OK also when the log was away and the message on topic models is missing: replicas look
- * at the alias log by themselves. ret_evaluation (may be NULL): what the gate saw, or NULL when it was not asked. */
+ * again). OK also when the log was away and the message on topic models is missing (`unsaid`):
+ * replicas look at the alias log by themselves. ret_evaluation (may be NULL): what the gate saw, or NULL when it was not asked. */
 enum sl_status sl_model_publish(const struct sl_stores *st, const struct sl_config *cfg, const struct sl_publish *p,
 	struct sl_alias_entry *ret, json_t **ret_evaluation, struct sl_err *err);
 

@@ -148,7 +148,6 @@ static int http_code(enum sl_status s)
 		int code;
 	} table[] = {
 		{SL_INVALID, 400},
-		{SL_USAGE, 400},
 		{SL_NOT_FOUND, 404},
 		{SL_EXISTS, 409},
 		{SL_CONFLICT, 409},
@@ -160,6 +159,7 @@ static int http_code(enum sl_status s)
 		{SL_CLOSED, 503},
 		{SL_AWAY, 503},
 		{SL_IO, 503}, /* a full disk: somebody makes room */
+		{SL_USAGE, 503}, /* of a store that lets us in no more: somebody mends it */
 		{SL_TIMEOUT, 504},
 	};
 	for (size_t i = 0; i < SL_COUNT(table); i++)

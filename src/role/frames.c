@@ -72,8 +72,7 @@ void sl_frames_accept(struct sl_frames *f, struct sl_request *r, sl_job_fn run, 
 	char why[128];
 
 	/* A frame that may be kept waits for a bundle that cannot come now, too. */
-	if (!b && !(sl_frames_may_keep(f, run, reply) &&
-			  !sl_health_is_well(SL_NEEDS_ARTIFACTS | SL_NEEDS_LOG | SL_NEEDS_CROPS, why))) {
+	if (!b && !(sl_frames_may_keep(f, run, reply) && sl_frames_keep_now(f, false, why))) {
 		refuse(f, r, run, "NO_BUNDLE",
 			"no bundle is loaded yet: publish one with 'signloop model publish', or try again");
 		return;
@@ -340,15 +339,15 @@ static bool frames_is_ready(void *state, char why[128])
 {
 	struct sl_frames *f = state;
 	struct sl_bundle *b = sl_hub_bundle(f->ctx->hub);
-	bool ready = b != NULL;
+	bool has_bundle = b != NULL;
 
 	sl_bundle_unref(b);
-	if (!ready && sl_health_is_well(SL_NEEDS_ARTIFACTS, why))
+	if (!has_bundle)
 		snprintf(why, 128, "no bundle is loaded yet; 'signloop model publish' brings one");
-	if (!ready)
-		return f->keep && !sl_health_is_well(SL_NEEDS_ARTIFACTS, why) && !sl_spool_is_full(f->spool);
-	if (!sl_health_is_well(SL_NEEDS_LOG | SL_NEEDS_CROPS, why))
-		return f->keep && !sl_spool_is_full(f->spool);
+	if (sl_frames_keep_now(f, has_bundle, why))
+		return !sl_spool_is_full(f->spool);
+	if (!has_bundle || !sl_health_is_well(SL_NEEDS_LOG | SL_NEEDS_CROPS, why))
+		return false;
 	sl_loop_is_fine(&f->spool_loop, why);
 	return true;
 }
@@ -372,6 +371,8 @@ static enum sl_status join_inference(struct sl_frames *f, int64_t deadline_us)
 static enum sl_status frames_drain(void *state, int64_t deadline_us)
 {
 	struct sl_frames *f = state;
+
+	sl_loop_drain(&f->spool_loop, 0); /* ends its frame meanwhile, and begins no other */
 	enum sl_status s = join_inference(f, deadline_us);
 
 	if (s == SL_OK)

@@ -103,7 +103,8 @@ enum sl_status sl_frame_read(struct sl_job *j, struct sl_err *err);
 /* store thread. Crops, then messages, both durable on OK. What is stored decides: a crop
  * that was there keeps its metadata, and its message is made from that, so that every copy of
  * a message is the same whatever the live bundle was (at least once, never contradicting).
- * Keys that this process finished lately are skipped altogether. */
+ * Keys that this process finished lately are skipped altogether. Errors: TOO_LARGE; all else of a
+ * store is AWAY, TIMEOUT or BUSY, and the frame is as good as before. */
 enum sl_status sl_frame_write(struct sl_job *j, struct sl_err *err);
 
 json_t *sl_frame_answer_v1(const struct sl_job *j);
@@ -118,6 +119,9 @@ void sl_frames_spool_work(void *frames); /* of spool_loop */
 void sl_frames_spool_stop(struct sl_frames *f);
 /* Any thread. True: this frame is not worth trying now; whoever finds that calls sl_frame_is_away(). */
 bool sl_frame_must_wait(const struct sl_job *j);
+/* Any thread. True: frames that may be kept are kept now, for a store is away (why), even without a bundle
+ * where that cannot come or is of no use. */
+bool sl_frames_keep_now(const struct sl_frames *f, bool has_bundle, char why[128]);
 bool sl_frames_may_keep(const struct sl_frames *f, sl_job_fn run, enum sl_reply reply);
 /* infer thread: answers 503, or has the frame kept on a store thread. */
 void sl_frame_is_away(struct sl_job *j);

@@ -27,6 +27,11 @@ bool sl_frames_may_keep(const struct sl_frames *f, sl_job_fn run, enum sl_reply 
 	return f->keep && run == sl_frames_run && reply != SL_REPLY_LABELING_TEST;
 }
 
+bool sl_frames_keep_now(const struct sl_frames *f, bool has_bundle, char why[128])
+{
+	return !sl_health_is_well(needs | (has_bundle ? 0 : SL_NEEDS_ARTIFACTS), why) && f->keep;
+}
+
 /* Where frames are kept nobody has to try: the spool's thread does, and the watch. */
 bool sl_frame_must_wait(const struct sl_job *j)
 {

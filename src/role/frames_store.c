@@ -103,6 +103,12 @@ static enum sl_status send(struct sl_job *j, struct write *w, struct sl_err *err
 	return sl_log_append_many(j->f->ctx->stores.log, entry, w->n, j->deadline_us, err);
 }
 
+/* What a store refuses, for its configuration or its health, says nothing of the frame: it is away for it. */
+static enum sl_status store_said(const char *store, enum sl_status s, struct sl_err *err)
+{
+	return sl_prefix(err, sl_status_is_retriable(s) || s == SL_TOO_LARGE ? s : SL_AWAY, "%s", store);
+}
+
 enum sl_status sl_frame_write(struct sl_job *j, struct sl_err *err)
 {
 	SL_AUTO(write_done) struct write *w = SL_NEW(struct write);
@@ -121,12 +127,12 @@ enum sl_status sl_frame_write(struct sl_job *j, struct sl_err *err)
 		s = put_crops(j, w, err);
 	j->us[SL_FRAME_STORE] = sl_mono_us() - from;
 	if (s != SL_OK)
-		return sl_prefix(err, s, "crop store");
+		return store_said("crop store", s, err);
 	from = sl_mono_us();
 	s = send(j, w, err);
 	j->us[SL_FRAME_PUBLISH] = sl_mono_us() - from;
 	if (s != SL_OK)
-		return sl_prefix(err, s, "log");
+		return store_said("log", s, err);
 	for (int i = 0; i < w->n; i++)
 		remember(j->f, w->sign[i]->key);
 	return SL_OK;

@@ -22,11 +22,15 @@ enum { BATCH = 500, TURN_MS = 250, PARTITIONS = 1024 };
 /* Of the consumer in a partition: where it stands is not known; it was put where the review store
  * says, so what was polled before comes again; it stands there. */
 enum place { UNKNOWN, FROM_NEXT_POLL, HERE };
+/* Who says that a message is no review. Each does so in the order of positions. */
+enum judge { READER, STORE, JUDGES };
 
 struct intake {
 	struct sl_context ctx;
 	struct sl_consumer *consumer;
 	uint8_t place[PARTITIONS]; /* enum place */
+	int64_t dead[JUDGES]
+		    [PARTITIONS]; /* last position + 1 whose dead letter is written: a batch may be tried again */
 	bool uncommitted; /* the log does not know yet what is stored */
 	struct sl_review review[BATCH];
 	struct sl_loop loop;
@@ -43,11 +47,15 @@ static enum sl_status read_review(const struct sl_message *m, struct sl_review *
 }
 
 static enum sl_status skip_bad(
-	struct intake *in, const struct sl_message *m, const struct sl_err *why, struct sl_err *err)
+	struct intake *in, enum judge who, const struct sl_message *m, const struct sl_err *why, struct sl_err *err)
 {
+	int64_t *dead = &in->dead[who][m->partition];
+	if (m->position < *dead)
+		return SL_OK;
 	enum sl_status s = sl_dead_letter(in->ctx.stores.log, m, why->text, err);
 	if (s != SL_OK)
 		return s;
+	*dead = m->position + 1;
 	sl_metric_add(in->bad, 1);
 	sl_log(SL_WARN, "intake", "message skipped", SL_I("partition", m->partition), SL_I("position", m->position),
 		SL_S("key", m->key), SL_S("error", why->text));
@@ -77,8 +85,10 @@ static enum sl_status go_to_stored(struct intake *in, int partition, struct sl_e
 	enum sl_status s = sl_reviews_position(in->ctx.stores.reviews, SL_GROUP_INTAKE, partition, &at, err);
 	if (s == SL_OK)
 		s = sl_consumer_seek(in->consumer, partition, at, err);
-	if (s == SL_OK)
-		in->place[partition] = FROM_NEXT_POLL;
+	if (s != SL_OK)
+		return s;
+	in->place[partition] = FROM_NEXT_POLL;
+	in->dead[READER][partition] = in->dead[STORE][partition] = 0;
 	return s;
 }
 
@@ -90,7 +100,7 @@ static enum sl_status add(struct intake *in, int n, const struct sl_message *las
 	enum sl_status s = sl_reviews_add(in->ctx.stores.reviews, in->review, n, &from, err);
 	if (s != SL_OK && is_poison(s) && alone) {
 		struct sl_err why = *err;
-		s = skip_bad(in, last, &why, err);
+		s = skip_bad(in, STORE, last, &why, err);
 		return s == SL_OK ? sl_reviews_add(in->ctx.stores.reviews, in->review, 0, &from, err) : s;
 	}
 	if (s == SL_OK)
@@ -108,7 +118,7 @@ static enum sl_status take_all(struct intake *in, const struct sl_message *m, in
 		if (read_review(&m[i], &in->review[reviews], &bad) == SL_OK)
 			reviews++;
 		else
-			s = skip_bad(in, &m[i], &bad, err);
+			s = skip_bad(in, READER, &m[i], &bad, err);
 	if (s == SL_OK)
 		s = add(in, reviews, &m[n - 1], n == 1, err);
 	for (int i = 0; i < n && is_poison(s) && n > 1; i++) /* find the one that is not taken */

@@ -4,31 +4,31 @@
  */
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/loop.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "role/learning_work.h"
 
 enum { WAIT_MS = 200, WAIT_MAX_MS = 10000 }; /* between tries of a job whose store is away */
 
-/* False: the job must stop. Half to all of a time that doubles, as base/loop.h. */
-static bool wait_for_store(struct sl_learning *l, const char *id, int n, const struct sl_err *err)
+/* False: the job must stop. */
+static bool wait_for_store(struct sl_learning *l, const char *id, int64_t *pause_ms, const struct sl_err *err)
 {
-	int64_t ms = SL_MIN((int64_t)WAIT_MS << SL_MIN(n, 10), WAIT_MAX_MS), now = sl_mono_us();
 	sl_log(SL_WARN, "learning", "job waits for a store", SL_S("job", id), SL_S("error", err->text));
 	sl_learning_say(l, id, json_pack("{s:s}", "waits", err->text), false);
-	return sl_jobs_rest(l->jobs, id, now + ms * 500 + now % (ms * 500));
+	return sl_jobs_rest(l->jobs, id, sl_back_off(pause_ms, WAIT_MS, WAIT_MAX_MS));
 }
 
 /* A store that is away is no reason to lose a job: it goes on from what it has done. */
 static enum sl_status run_job(struct sl_learning *l, const char *id, struct sl_err *err)
 {
-	for (int n = 0;; n++) {
+	for (int64_t pause_ms = 0;;) {
 		json_t *job = NULL;
 		enum sl_status s = sl_jobs_get(l->jobs, id, &job, err);
 		if (s == SL_OK)
 			s = sl_learning_do(l, id, job, err);
 		json_decref(job);
-		if (!sl_status_is_retriable(s) || !wait_for_store(l, id, n, err))
+		if (!sl_status_is_retriable(s) || !wait_for_store(l, id, &pause_ms, err))
 			return s;
 		sl_learning_say(l, id, json_pack("{s:n}", "waits"), false);
 	}

@@ -132,7 +132,8 @@ static void publish(struct sl_request *r, struct sl_learning *l, const char *sta
 {
 	struct sl_err err = {0};
 	struct sl_alias_entry e;
-	struct sl_publish p = {.alias = NULL};
+	struct sl_err unsaid = {0};
+	struct sl_publish p = {.unsaid = &unsaid};
 	char digest[SL_DIGEST];
 	json_t *evaluation = NULL, *body = sl_request_json(r);
 	if (!body)
@@ -156,6 +157,7 @@ static void publish(struct sl_request *r, struct sl_learning *l, const char *sta
 	}
 	json_t *v = sl_alias_json(&e);
 	json_object_set_new(v, "evaluation", evaluation ? evaluation : json_null());
+	json_object_set_new(v, "announced", json_boolean(!unsaid.status));
 	sl_answer_json(r, 200, v);
 }
 
@@ -282,7 +284,8 @@ static void legacy_parameter(struct sl_request *r, void *arg)
 	"{\"title\":\"Entry\",\"type\":\"object\",\"required\":[\"n\",\"alias\",\"digest\",\"action\"],\"properties\":{\"n\":{\"type\":\"integer\"}," \
 	"\"alias\":{\"type\":\"string\"},\"digest\":{\"type\":\"string\"},\"previous\":{\"type\":\"string\"},\"action\":" \
 	"{\"enum\":[\"publish\",\"rollback\"]},\"forced\":{\"type\":\"boolean\"},\"by\":{\"type\":\"string\"},\"time\":" \
-	"{\"type\":\"integer\"},\"evaluation\":{\"type\":[\"object\",\"null\"]}}}"
+	"{\"type\":\"integer\"},\"evaluation\":{\"type\":[\"object\",\"null\"]}," \
+	"\"announced\":{\"type\":\"boolean\",\"description\":\"whether the log was told at once\"}}}"
 #define PROMOTE_REQUEST \
 	"{\"type\":\"object\",\"properties\":{\"by\":{\"type\":\"string\"},\"note\":{\"type\":\"string\"},\"force\":" \
 	"{\"type\":\"boolean\",\"description\":\"against the gate's word; the log says so\"},\"dataset\":{\"type\":\"string\"," \

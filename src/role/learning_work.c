@@ -123,13 +123,27 @@ static enum sl_status set_candidate(struct sl_learning *l, json_t *job, const ch
 	return s == SL_EXISTS ? SL_OK : s;
 }
 
+/* After EXISTS. OK: the job did it, and the answer of the store was lost, for what is live was put there
+ * since the job was made; else EXISTS, and err as it was. */
+static enum sl_status published_before(struct sl_learning *l, json_t *job, const char *digest, struct sl_err *err)
+{
+	SL_AUTO(sl_alias_log_done) struct sl_alias_log log = {0};
+	int64_t since = json_integer_value(json_object_get(job, "created"));
+	enum sl_status s = sl_alias_log_read(l->ctx.stores.artifacts, SL_ALIAS_LIVE, &log, err);
+	if (s != SL_OK)
+		return s;
+	const struct sl_alias_entry *e = log.n ? &log.entry[log.n - 1] : NULL;
+	bool ours = e && e->action == SL_ALIAS_PUBLISH && e->time_ms >= since && !strcmp(e->digest, digest);
+	return ours ? SL_OK : SL_EXISTS;
+}
+
 /* The gate's word, and the roll-out where the job asks for it. A gate that refuses is an
  * answer, not a failure of the job. */
 static enum sl_status judge(
 	struct sl_learning *l, const char *id, json_t *job, const char *digest, const char *version, struct sl_err *err)
 {
 	struct sl_alias_entry e;
-	struct sl_err why = {0};
+	struct sl_err why = {0}, unsaid = {0};
 	json_t *evaluation = NULL;
 	bool publish = json_is_true(json_object_get(job, "publish")), passed = false;
 	enum sl_status s;
@@ -138,10 +152,20 @@ static enum sl_status judge(
 		struct sl_publish p = {.digest = digest,
 			.by = text_of(job, "by"),
 			.note = text_of(job, "note"),
+			.unsaid = &unsaid,
 			.version = version,
 			.force = json_is_true(json_object_get(job, "force"))};
 		s = sl_model_publish(&l->ctx.stores, l->ctx.cfg, &p, &e, &evaluation, &why);
+		if (s == SL_EXISTS)
+			s = published_before(l, job, digest, &why);
+		if (s == SL_OK && why.status) {
+			evaluation = json_incref(json_object_get(job, "evaluation")); /* of the try that did it */
+			(void)sl_model_announce(&l->ctx.stores, &unsaid); /* that try did not come so far */
+		}
 		passed = s == SL_OK;
+		if (passed && unsaid.status)
+			sl_log(SL_WARN, "learning", "published, but the log was not told; the others see it later",
+				SL_S("job", id), SL_S("error", unsaid.text));
 	} else {
 		s = sl_model_judge(&l->ctx.stores, l->ctx.cfg, digest, version, &passed, &evaluation, &why);
 	}

@@ -2,6 +2,7 @@
 #include "role/spool.h"
 #include "base/digest.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include <errno.h>
@@ -9,7 +10,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { NAME = 32 };
+enum { NAME = 32, READ_TRIES = 10, ASIDE_SHARE = 8 };
+#define NUMBER_MAX ((int64_t)1 << 53)
 
 struct kept {
 	int64_t number, bytes;
@@ -21,7 +23,10 @@ struct sl_spool {
 	pthread_mutex_t lock; /* of all below */
 	struct kept *kept; /* [first..n), by number */
 	size_t first, n, room;
-	int64_t next, bytes, aside_n; /* bytes: of waiting and set-aside files, and those being written */
+	int64_t next, bytes; /* bytes: of waiting files and those being written */
+	int64_t aside_n, aside_bytes; /* the reasons' bytes too */
+	int64_t unread; /* number of the frame that could not be read the last `tries` times */
+	int tries;
 	bool full;
 	struct sl_metric *frames_now, *bytes_now, *aside_now;
 };
@@ -33,9 +38,9 @@ static void name_of(int64_t number, char ret[NAME])
 
 static int64_t number_of(const char *name)
 {
-	long long n = 0;
+	long long n = strtoll(name, NULL, 10);
 	char want[NAME];
-	if (sscanf(name, "%12lld", &n) != 1 || n < 0)
+	if (n < 0 || n > NUMBER_MAX)
 		return -1;
 	name_of(n, want);
 	return strcmp(name, want) ? -1 : n;
@@ -74,18 +79,25 @@ static void add(struct sl_spool *s, int64_t number, int64_t bytes)
 	s->kept[at] = (struct kept){number, bytes};
 }
 
-/* Half a file that a kill left has a name of its own, which is none of ours. */
+/* Half a file that a kill left: NUMBER.frame.ID.tmp */
+static bool is_half(const char *name)
+{
+	const char *mark = strstr(name, ".frame."), *end = strrchr(name, '.');
+	return mark && strspn(name, "0123456789") == (size_t)(mark - name) && !strcmp(end, ".tmp");
+}
+
+/* Whatever else lies there is somebody else's and stays. */
 static enum sl_status take_up(const char *name, void *arg, struct sl_err *err)
 {
 	struct sl_spool *s = arg;
 	SL_AUTOFREE char *path = sl_fs_join(s->dir, name);
 	int64_t number = number_of(name);
-	if (number >= 0) {
+	if (number >= 0 && sl_fs_is_file(path)) {
 		int64_t bytes = SL_MAX(sl_fs_size(path), 0);
 		add(s, number, bytes);
 		s->bytes += bytes;
 		s->next = SL_MAX(s->next, number + 1);
-	} else if (sl_fs_is_file(path)) {
+	} else if (is_half(name)) {
 		unlink(path);
 	}
 	return SL_OK;
@@ -96,7 +108,7 @@ static enum sl_status take_up_aside(const char *name, void *arg, struct sl_err *
 	struct sl_spool *s = arg;
 	SL_AUTOFREE char *path = sl_fs_join(s->aside_dir, name);
 	int64_t number = number_of(name);
-	s->bytes += SL_MAX(sl_fs_size(path), 0);
+	s->aside_bytes += SL_MAX(sl_fs_size(path), 0);
 	s->aside_n += number >= 0;
 	s->next = SL_MAX(s->next, number + 1);
 	return SL_OK;
@@ -114,6 +126,8 @@ enum sl_status sl_spool_open(const char *dir, int64_t max_bytes, struct sl_spool
 	s->aside_now = sl_gauge("signloop_spool_aside", NULL, "Kept frames that could not be read");
 	pthread_mutex_init(&s->lock, NULL);
 	enum sl_status st = sl_fs_mkdirs(s->dir, err);
+	if (st == SL_OK)
+		st = sl_fs_sync_folder_of(s->dir, err); /* what a power cut takes the folder of is not kept */
 	if (st == SL_OK)
 		st = sl_fs_each(s->dir, take_up, s, err);
 	if (st == SL_OK && sl_fs_is_dir(s->aside_dir))
@@ -157,6 +171,9 @@ static enum sl_status print_file(json_t *meta, struct sl_slice image, struct sl_
 static enum sl_status reserve(struct sl_spool *s, int64_t bytes, int64_t *ret_number, struct sl_err *err)
 {
 	enum sl_status st = SL_OK;
+	if (bytes > s->max_bytes)
+		return sl_fail(err, SL_TOO_LARGE,
+			"stores are away, and the frame is larger than all that is kept (frames.spool_bytes)");
 	pthread_mutex_lock(&s->lock);
 	s->full = s->bytes + bytes > s->max_bytes;
 	if (s->full)
@@ -170,6 +187,24 @@ static enum sl_status reserve(struct sl_spool *s, int64_t bytes, int64_t *ret_nu
 	return st;
 }
 
+/* Under a number that no file has. */
+static enum sl_status write_new(struct sl_spool *s, struct sl_slice file, int64_t *number, struct sl_err *err)
+{
+	for (;;) {
+		SL_AUTOFREE char *path = path_of(s->dir, *number);
+		enum sl_status st = sl_fs_write(path, file, false, err);
+		if (st == SL_OK)
+			return st;
+		if (st != SL_EXISTS) {
+			unlink(path); /* it may be there, but not for sure: the sender sends it again */
+			return st;
+		}
+		pthread_mutex_lock(&s->lock);
+		*number = s->next++;
+		pthread_mutex_unlock(&s->lock);
+	}
+}
+
 enum sl_status sl_spool_put(struct sl_spool *s, json_t *meta, struct sl_slice image, struct sl_err *err)
 {
 	SL_AUTO(sl_buf_done) struct sl_buf file = {0};
@@ -179,10 +214,7 @@ enum sl_status sl_spool_put(struct sl_spool *s, json_t *meta, struct sl_slice im
 	enum sl_status st = reserve(s, (int64_t)file.len, &number, err);
 	if (st != SL_OK)
 		return st;
-	SL_AUTOFREE char *path = path_of(s->dir, number);
-	st = sl_fs_write(path, sl_buf_slice(&file), true, err);
-	if (st != SL_OK)
-		unlink(path); /* it may be there, but not for sure: the sender sends it again */
+	st = write_new(s, sl_buf_slice(&file), &number, err);
 	pthread_mutex_lock(&s->lock);
 	if (st == SL_OK)
 		add(s, number, (int64_t)file.len);
@@ -228,6 +260,21 @@ static enum sl_status parse_file(struct sl_spooled *f, const char *path, struct 
 	return strcmp(sha256, want) ? sl_fail(err, SL_CORRUPT, "%s: its bytes are not what was kept", path) : SL_OK;
 }
 
+/* What cannot be read READ_TRIES times is as good as damaged: those behind it wait no longer. */
+static enum sl_status read_file(struct sl_spool *s, const char *path, struct sl_spooled *ret, struct sl_err *err)
+{
+	enum sl_status st = sl_fs_read(path, &ret->file, err);
+	if (st == SL_NOT_FOUND) /* somebody took it away */
+		return sl_fail(err, SL_CORRUPT, "%s: is gone", path);
+	if (st != SL_IO)
+		return st;
+	s->tries = s->unread == ret->number ? s->tries + 1 : 1;
+	s->unread = ret->number;
+	if (s->tries < READ_TRIES)
+		return st;
+	return sl_prefix(err, SL_CORRUPT, "cannot be read, tried %d times", s->tries);
+}
+
 enum sl_status sl_spool_first(struct sl_spool *s, struct sl_spooled *ret, struct sl_err *err)
 {
 	pthread_mutex_lock(&s->lock);
@@ -238,9 +285,7 @@ enum sl_status sl_spool_first(struct sl_spool *s, struct sl_spooled *ret, struct
 		return sl_fail(err, SL_NOT_FOUND, "no frame is kept");
 	SL_AUTOFREE char *path = path_of(s->dir, number);
 	*ret = (struct sl_spooled){.number = number};
-	enum sl_status st = sl_fs_read(path, &ret->file, err);
-	if (st == SL_NOT_FOUND) /* somebody took it away */
-		return sl_fail(err, SL_CORRUPT, "%s: is gone", path);
+	enum sl_status st = read_file(s, path, ret, err);
 	return st == SL_OK ? parse_file(ret, path, err) : st;
 }
 
@@ -268,7 +313,44 @@ void sl_spool_done(struct sl_spool *s, int64_t number)
 	pthread_mutex_unlock(&s->lock);
 }
 
-enum sl_status sl_spool_set_aside(struct sl_spool *s, int64_t number, const char *why, struct sl_err *err)
+struct trim {
+	struct sl_spool *s;
+	int64_t newest, frames; /* frames: that went */
+};
+
+/* Under a name that sorts by age. */
+static enum sl_status drop_oldest(const char *name, void *arg, struct sl_err *err)
+{
+	struct trim *t = arg;
+	struct sl_spool *s = t->s;
+	SL_AUTOFREE char *path = sl_fs_join(s->aside_dir, name);
+	int64_t bytes = SL_MAX(sl_fs_size(path), 0);
+	if (s->aside_bytes <= s->max_bytes / ASIDE_SHARE || atoll(name) == t->newest || unlink(path))
+		return SL_OK;
+	t->frames += number_of(name) >= 0;
+	pthread_mutex_lock(&s->lock);
+	s->aside_bytes -= bytes;
+	s->aside_n -= number_of(name) >= 0;
+	pthread_mutex_unlock(&s->lock);
+	return SL_OK;
+}
+
+/* Those set aside have a share of the room of their own; the newest always stays. */
+static enum sl_status trim_aside(struct sl_spool *s, int64_t newest, struct sl_err *err)
+{
+	struct trim t = {s, newest, 0};
+	if (s->aside_bytes <= s->max_bytes / ASIDE_SHARE)
+		return SL_OK;
+	enum sl_status st = sl_fs_each(s->aside_dir, drop_oldest, &t, err);
+	if (t.frames)
+		sl_log(SL_WARN, "frames", "the oldest frames that were set aside are dropped: they took too much room",
+			SL_I("frames", t.frames), SL_S("folder", s->aside_dir));
+	return st;
+}
+
+/* The reason first: no frame lies there without one. */
+static enum sl_status move_aside(
+	struct sl_spool *s, int64_t number, const char *why, int64_t *ret_bytes, struct sl_err *err)
 {
 	SL_AUTOFREE char *from = path_of(s->dir, number);
 	SL_AUTOFREE char *to = path_of(s->aside_dir, number);
@@ -276,17 +358,38 @@ enum sl_status sl_spool_set_aside(struct sl_spool *s, int64_t number, const char
 	enum sl_status st = sl_fs_mkdirs(s->aside_dir, err);
 	if (st == SL_OK)
 		st = sl_fs_write(note, sl_slice_str(line), true, err);
-	if (st == SL_OK && rename(from, to) && errno != ENOENT)
-		st = sl_fail_errno(err, SL_IO, errno, "%s", to);
+	if (st != SL_OK)
+		return st;
+	*ret_bytes = (int64_t)strlen(line);
+	if (!rename(from, to))
+		return SL_OK;
+	if (errno != ENOENT)
+		return sl_fail_errno(err, SL_IO, errno, "%s", to);
+	unlink(note); /* somebody took the frame away: nothing is left to explain */
+	*ret_bytes = 0;
+	return SL_OK;
+}
+
+enum sl_status sl_spool_set_aside(struct sl_spool *s, int64_t number, const char *why, struct sl_err *err)
+{
+	int64_t note = 0;
+	enum sl_status st = move_aside(s, number, why, &note, err);
 	if (st != SL_OK)
 		return st;
 	pthread_mutex_lock(&s->lock);
-	forget(s, number);
-	s->bytes += (int64_t)strlen(line);
-	s->aside_n++;
+	int64_t bytes = forget(s, number);
+	s->bytes -= bytes;
+	s->full = false;
+	if (note) {
+		s->aside_bytes += bytes + note;
+		s->aside_n++;
+	}
+	pthread_mutex_unlock(&s->lock);
+	st = trim_aside(s, number, err);
+	pthread_mutex_lock(&s->lock);
 	show(s);
 	pthread_mutex_unlock(&s->lock);
-	return SL_OK;
+	return st;
 }
 
 static enum sl_status count_name(const char *name, void *arg, struct sl_err *err)

@@ -38,10 +38,11 @@ static void show(enum sl_store s)
 		(double)state[s].is.since_ms / 1000);
 }
 
-/* BUSY, CLOSED and CANCELLED tell of this process as well as of the store: they change nothing. */
+/* A store that refuses (USAGE: log-in, right, a dropped table) is as good as away until somebody mends it.
+ * BUSY, CLOSED and CANCELLED tell of this process as well as of the store: they change nothing. */
 void sl_health_note(enum sl_store store, enum sl_status s, const struct sl_err *err)
 {
-	bool away = s == SL_AWAY || s == SL_TIMEOUT;
+	bool away = s == SL_AWAY || s == SL_TIMEOUT || s == SL_USAGE;
 	if ((!away && !atomic_load(&state[store].away)) || s == SL_BUSY || s == SL_CLOSED || s == SL_CANCELLED)
 		return;
 	pthread_mutex_lock(&lock);

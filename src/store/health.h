@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Which of this process's stores are away, since when and why, as its own calls saw it: a call
- * that ends AWAY or TIMEOUT says away, any other answer of the store says here. As metrics, it is
+ * that ends AWAY, TIMEOUT or USAGE (it lets us in no more) says away, any other answer of the store says here. As metrics, it is
  * one a process: of each contract the store that the roles share.
  * Also the metric signloop_store_away_since_seconds{store}: when it went away, 0 when it is here.
  * Thread: any; no call blocks.

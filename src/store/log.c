@@ -115,13 +115,17 @@ enum sl_status sl_log_append_many(
 	}
 	if (n <= 0)
 		return SL_OK;
+	if (sl_is_past(deadline_us))
+		return sl_fail(err, SL_TIMEOUT, "log: the deadline passed before the write began");
 	SL_AUTO(sl_compat_done) struct sl_compat more = {0};
 	if (l->compat_url) {
 		sl_compat_add(&more, l->compat_url, e, n);
 		e = more.entry;
 		n = more.n;
 	}
-	return SL_METERED(meter[APPEND], l->impl.ops->append(l->impl.self, e, n, deadline_us, err));
+	int64_t start_us = sl_mono_us();
+	enum sl_status s = l->impl.ops->append(l->impl.self, e, n, deadline_us, err);
+	return sl_meter_until(&meter[APPEND], start_us, s, deadline_us, err);
 }
 
 enum sl_status sl_consumer_open(

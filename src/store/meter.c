@@ -27,6 +27,15 @@ enum sl_status sl_meter_end(struct sl_meter *m, int64_t start_us, enum sl_status
 	return count(m, s);
 }
 
+enum sl_status sl_meter_until(
+	struct sl_meter *m, int64_t start_us, enum sl_status s, int64_t deadline_us, const struct sl_err *err)
+{
+	if (s != SL_TIMEOUT || deadline_us - start_us >= SL_METER_FAIR_MS * 1000)
+		return sl_meter_end(m, start_us, s, err);
+	sl_metric_time(m->seconds, sl_mono_us() - start_us);
+	return count(m, s);
+}
+
 enum sl_status sl_meter_wait(struct sl_meter *m, enum sl_status s, bool empty, const struct sl_err *err)
 {
 	if (s != SL_OK || !empty)

@@ -24,15 +24,32 @@ bool sl_store_is_absent(enum sl_store which, const char *url)
 	       !sl_fs_is_file(u.path) && !sl_fs_is_dir(u.path);
 }
 
+/* HOST:PORT that others can come to as it stands: no wildcard, and a port that is known. */
+static bool is_address(const char *listen)
+{
+	static const char *const wild[] = {"", "0.0.0.0", "[::]"};
+	const char *colon = strrchr(listen, ':');
+	size_t n = colon ? (size_t)(colon - listen) : strlen(listen);
+	for (size_t i = 0; i < SL_COUNT(wild); i++)
+		if (n == strlen(wild[i]) && !strncmp(listen, wild[i], n))
+			return false;
+	return colon && atoi(colon + 1) > 0;
+}
+
 /* The log, which feeds the original's consumers too where that is wanted. */
 static enum sl_status open_log(const char *url, const struct sl_config *cfg, struct sl_log **ret, struct sl_err *err)
 {
 	const char *bundle = sl_config_str(cfg, "log.compat_url"), *listen = sl_config_str(cfg, "http.listen");
-	SL_AUTOFREE char *own =
-		sl_asprintf("http://%s%s/v1/models/{digest}/bundle", *listen == ':' ? "127.0.0.1" : "", listen);
+	bool compat = sl_config_bool(cfg, "log.compat_topics");
+	if (compat && !*bundle && !is_address(listen))
+		return sl_fail(err, SL_USAGE,
+			"log.compat_topics: others cannot fetch bundles from http.listen %.60s; set log.compat_url, such as "
+			"http://HOST:PORT/v1/models/{digest}/bundle",
+			listen);
+	SL_AUTOFREE char *own = sl_asprintf("http://%s/v1/models/{digest}/bundle", listen);
 	struct sl_log *log = NULL;
 	enum sl_status s = sl_log_open(url, cfg, &log, err);
-	if (s == SL_OK && sl_config_bool(cfg, "log.compat_topics"))
+	if (s == SL_OK && compat)
 		s = sl_log_compat(log, *bundle ? bundle : own, err);
 	if (s == SL_OK)
 		*ret = log;

@@ -3,6 +3,7 @@
 do, and goes on by itself; nothing is lost."""
 import json
 import signal
+import socket
 import subprocess
 import time
 
@@ -64,6 +65,12 @@ def wait_missing(server, role, store, ready):
 
 def wait_well(server):
     wait_until(lambda: readiness(server) == (200, {'ready': True, 'missing': []}), 60, f'readiness: {readiness(server)}')
+
+
+def has_caught_up(server):
+    """In its first second a process has no status yet."""
+    r = requests.get(server.url + '/v1/status', timeout=10)
+    return r.status_code == 200 and r.json()['spool']['frames'] == 0
 
 
 def store_of(server, name):
@@ -154,7 +161,7 @@ def test_frames_are_kept_where_the_operator_chose_it(start_server, shared, demo_
                    'the next store')
         shared.give_back('crops')
         assert 'serves at' in p.stdout.readline()
-        wait_until(lambda: car.get('/v1/status').json()['spool']['frames'] == 0, 60, 'the kept frames')
+        wait_until(lambda: has_caught_up(car), 60, 'the kept frames')
         shared.take('crops')
         wait_until(lambda: store_of(car, 'crops')['away'], 30, 'the crop store away')
         for f in frames[6:]:
@@ -166,7 +173,7 @@ def test_frames_are_kept_where_the_operator_chose_it(start_server, shared, demo_
         assert 'serves at' in p.stdout.readline()
         wait_until(lambda: car.get('/v2/health/ready', code=requests.get(car.url + '/v2/health/ready', timeout=10).status_code).json()['ready'],
                    60, 'readiness')
-        wait_until(lambda: car.get('/v1/status').json()['spool']['frames'] == 0, 60, 'the kept frames')
+        wait_until(lambda: has_caught_up(car), 60, 'the kept frames')
         signs = {s['key'] for f in frames for s in car.frame(f)['signs']}
         voter = Voter(car, 'kim')
         wait_until(lambda: voter.run() and {l['key'] for l in labels_of(car)} == signs, 60, 'a label of each crop')
@@ -197,8 +204,8 @@ def test_a_start_waits_no_longer_than_it_may(tmp_path, shared):
     p.communicate(timeout=10)
     assert p.returncode == 0
     # What no time heals ends at once.
-    wrong = subprocess.run([str(BINARY), 'serve', 'intake', '--data', str(tmp_path / 'q'), '--reviews', 'sqlite:x.db?nothing=1'],
-                           capture_output=True, text=True, timeout=30, cwd=ROOT)
+    wrong = subprocess.run([str(BINARY), 'serve', 'intake', '--data', str(tmp_path / 'q'), '--reviews', f'sqlite:{tmp_path}/x.db?nothing=1'],
+                           capture_output=True, text=True, timeout=30)
     assert wrong.returncode == 2 and 'nothing' in wrong.stderr
 
 
@@ -218,3 +225,12 @@ def test_stores_that_hang_hold_up_neither_the_status_nor_the_end(start_server, s
     shared.give_back(*STORES)
     server.process.stdout.close()
     shared.fsck(server.data)
+
+
+def test_a_start_that_fails_ends_though_a_store_hangs(tmp_path):
+    """The address is taken, and the role that started already waits a minute for its store."""
+    with socket.create_server(('127.0.0.1', 0)) as taken:
+        wrong = subprocess.run([str(BINARY), 'serve', 'intake', '--data', str(tmp_path / 'p'), '--drain_ms', '500',
+                                '--log', 'fault+mem:?calls=poll&every=1&hang_ms=60000', '--reviews', 'mem:',
+                                '--listen', f'127.0.0.1:{taken.getsockname()[1]}'], capture_output=True, text=True, timeout=40)
+    assert wrong.returncode == 3 and 'listen' in wrong.stderr

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/loop.h"
+#include "base/mem.h"
 #include "harness.h"
 #include <stdatomic.h>
 
@@ -51,6 +52,17 @@ TEST(loop, a_pause_grows_and_drain_ends_it)
 	until_turns(&p, 3);
 	sl_loop_stop(&p.loop);
 	CHECK(p.longest_pause >= 4 * SL_LOOP_PAUSE_MS / 2);
+}
+
+TEST(loop, back_off_doubles_to_its_limit_and_parts_those_that_failed_together)
+{
+	static const int64_t want[] = {50, 100, 200, 300, 300};
+	int64_t pause_ms = 0;
+	for (size_t i = 0; i < SL_COUNT(want); i++) {
+		int64_t before = sl_mono_us(), at = sl_back_off(&pause_ms, 50, 300), after = sl_mono_us();
+		CHECK_EQ(pause_ms, want[i]);
+		CHECK(at >= before + pause_ms * 500 && at < after + pause_ms * 1000);
+	}
 }
 
 TEST(loop, says_why_its_last_turn_failed_until_one_goes_well)

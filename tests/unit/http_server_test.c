@@ -78,7 +78,7 @@ TEST(http, status_table)
 {
 	static const int want[][2] = {{SL_NOT_FOUND, 404}, {SL_EXISTS, 409}, {SL_CONFLICT, 409}, {SL_REFUSED, 409},
 		{SL_INVALID, 400}, {SL_TOO_LARGE, 413}, {SL_UNSUPPORTED, 415}, {SL_UNREADABLE, 422}, {SL_BUSY, 503},
-		{SL_TIMEOUT, 504}, {SL_CLOSED, 503}, {SL_IO, 503}, {SL_AWAY, 503}, {SL_CORRUPT, 500},
+		{SL_TIMEOUT, 504}, {SL_CLOSED, 503}, {SL_IO, 503}, {SL_AWAY, 503}, {SL_USAGE, 503}, {SL_CORRUPT, 500},
 		{SL_CANCELLED, 500}};
 	struct rig g;
 	rig_open(&g, NULL);

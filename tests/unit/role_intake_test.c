@@ -187,6 +187,31 @@ TEST(intake, the_position_waits_for_the_dead_letter)
 	role_rig_close(&g);
 }
 
+/* However often the batch is tried, a bad message in it has one letter. */
+TEST(intake, one_dead_letter_while_the_review_store_is_away)
+{
+	struct role_rig g;
+	struct sl_err err;
+	SL_AUTOFREE char *file = sl_fs_join(sl_test_dir(), "away");
+	SL_AUTOFREE char *url = sl_asprintf("store.reviews=fault+mem:?calls=add&file=%s", file);
+	role_rig_open(&g, (const char *const[]){url, NULL});
+	for (int i = 0; i < 3; i++) {
+		rig_review_message(&g, i);
+		append(&g, "poison");
+	}
+	CHECK_OK(sl_fs_write(file, sl_slice_str(""), true, &err));
+	role_rig_start(&g, intake_only);
+	while (sl_metric_value(sl_counter("signloop_intake_retries_total", NULL, "")) < 3)
+		sched_yield();
+	remove(file);
+	wait_caught_up(&g);
+	SL_AUTOJSON json_t *dead = dead_letters(&g);
+	CHECK_EQ(json_array_size(dead), 3);
+	CHECK_EQ(metric("bad"), 3);
+	CHECK_EQ(open_reviews(&g), 3);
+	role_rig_close(&g);
+}
+
 /* Two processes share the partitions; one leaves without a word and comes back. */
 TEST(intake, two_at_once_have_each_message_once)
 {

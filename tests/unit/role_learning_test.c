@@ -350,3 +350,53 @@ TEST(learning, a_job_waits_for_a_store_that_is_away)
 	}
 	role_rig_close(&g); /* and a drain with the store away ends at once */
 }
+
+/* The entry is there though the store's answer was lost: the job has published. What was live before is not its work. */
+TEST(learning, a_job_that_published_says_so_though_the_answer_was_lost)
+{
+	static const struct sl_role *const learning_only[] = {&sl_role_learning, NULL};
+	struct role_rig g;
+	struct sl_err err;
+	char a[SL_DIGEST], b[SL_DIGEST];
+	SL_AUTOFREE char *away = sl_fs_join(sl_test_dir(), "away");
+	SL_AUTOFREE char *store = sl_asprintf("store.artifacts=fault+mem:?calls=put&when=after&file=%s", away);
+	SL_AUTO(sl_buf_done) struct sl_buf file = {0};
+	role_rig_open(&g, (const char *const[]){store, NULL});
+	role_rig_start(&g, learning_only);
+	put_live(&g, "a", a);
+	tiny_bundle_file("b", &file);
+	CHECK_OK(sl_model_put(g.ctx.stores.artifacts, sl_buf_slice(&file), b, &err));
+	CHECK_OK(sl_fs_write(away, sl_slice_str(""), true, &err));
+	SL_AUTOFREE char *body = sl_asprintf("{\"kind\":\"publish\",\"bundle\":\"%s\",\"force\":true}", b);
+	SL_AUTOJSON json_t *job = ask_json(g.port, "POST /v1/jobs", body, 202);
+	SL_AUTOJSON json_t *end = wait_job(&g, text_of(job, "id")); /* its second try has nothing left to put */
+	CHECK_STR(text_of(end, "state"), "done");
+	CHECK(json_is_true(json_object_get(end, "published")));
+	SL_AUTOJSON json_t *again = ask_json(g.port, "POST /v1/jobs", body, 202);
+	SL_AUTOJSON json_t *no = wait_job(&g, text_of(again, "id"));
+	CHECK_STR(text_of(no, "state"), "done");
+	CHECK(json_is_false(json_object_get(no, "published")));
+	role_rig_close(&g);
+}
+
+TEST(learning, an_answer_says_when_the_log_was_not_told)
+{
+	static const struct sl_role *const learning_only[] = {&sl_role_learning, NULL};
+	struct role_rig g;
+	struct sl_err err;
+	char a[SL_DIGEST], b[SL_DIGEST];
+	SL_AUTOFREE char *away = sl_fs_join(sl_test_dir(), "away");
+	SL_AUTOFREE char *store = sl_asprintf("store.log=fault+mem:?calls=append&file=%s", away);
+	role_rig_open(&g, (const char *const[]){store, NULL});
+	role_rig_start(&g, learning_only);
+	put_live(&g, "a", a);
+	put_live(&g, "b", b);
+	CHECK_OK(sl_fs_write(away, sl_slice_str(""), true, &err));
+	SL_AUTOJSON json_t *silent = ask_json(g.port, "POST /v1/models/rollback", "{}", 200);
+	CHECK(json_is_false(json_object_get(silent, "announced")));
+	remove(away);
+	SL_AUTOFREE char *promote = sl_asprintf("POST /v1/models/%s/promote", b);
+	SL_AUTOJSON json_t *told = ask_json(g.port, promote, "{\"force\":true}", 200);
+	CHECK(json_is_true(json_object_get(told, "announced")));
+	role_rig_close(&g);
+}

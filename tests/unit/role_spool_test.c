@@ -6,6 +6,7 @@
 #include "frames_rig.h"
 #include <sched.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static char *away_file(void)
 {
@@ -47,13 +48,15 @@ static void open_keeping(struct rig *g, const char *store, const char *more)
 	rig_open(g, (const char *const[]){"frames.when_away=keep", url, more, NULL}, tiny_bundle("tiny"));
 }
 
-static void keeps_and_catches_up(const char *store)
+static void keeps_and_catches_up(const char *store, const char *status)
 {
 	struct rig g;
 	SL_AUTOFREE char *file = away_file();
 	char why[128] = "";
 
-	open_keeping(&g, store, NULL);
+	SL_AUTOFREE char *url = sl_asprintf("store.%s=fault+mem:?file=%s&status=%s", store, file, status);
+
+	open_keeping(&g, store, url);
 	json_decref(post_other(&g, "POST /v1/frames", 0, 200));
 	CHECK_EQ(crops(&g), 2);
 	take_away(file);
@@ -93,12 +96,52 @@ static void keeps_and_catches_up(const char *store)
 
 TEST(spool, frames_are_kept_while_the_log_is_away_and_stored_later)
 {
-	keeps_and_catches_up("log");
+	keeps_and_catches_up("log", "AWAY");
 }
 
 TEST(spool, frames_are_kept_while_the_crop_store_is_away_and_stored_later)
 {
-	keeps_and_catches_up("crops");
+	keeps_and_catches_up("crops", "AWAY");
+}
+
+/* A right that was taken away, a table that was dropped: no fault of the frames. */
+TEST(spool, a_store_that_refuses_keeps_frames_as_one_that_is_away)
+{
+	keeps_and_catches_up("log", "USAGE");
+	keeps_and_catches_up("crops", "USAGE");
+	CHECK_EQ(gauge("signloop_spool_aside"), 0);
+}
+
+/* Accepting and readiness say the same, with no bundle too. */
+TEST(spool, without_a_bundle_frames_are_kept_while_a_store_is_away)
+{
+	struct rig g;
+	char why[128] = "";
+
+	rig_open(&g, (const char *const[]){"frames.when_away=keep", NULL}, NULL);
+	CHECK(!sl_role_frames.is_ready(g.f, why));
+	CHECK(strstr(why, "no bundle"));
+	json_decref(post_other(&g, "POST /v1/frames", 0, 503));
+	sl_health_note(SL_STORE_LOG, SL_AWAY, NULL);
+	CHECK(sl_role_frames.is_ready(g.f, why));
+	CHECK(strstr(why, "the log"));
+	json_decref(post_other(&g, "POST /v1/frames", 0, 202));
+	sl_hub_swap_bundle(g.ctx.hub, tiny_bundle("tiny"));
+	wait_spool(0);
+	CHECK_EQ(crops(&g), 2);
+	CHECK(sl_role_frames.is_ready(g.f, why));
+	rig_close(&g);
+}
+
+TEST(spool, a_store_that_refuses_is_503_to_cars)
+{
+	struct rig g;
+
+	rig_open(&g, (const char *const[]){"store.log=fault+mem:?every=1&calls=append&status=USAGE", NULL},
+		tiny_bundle("tiny"));
+	json_decref(post_other(&g, "POST /v1/frames", 0, 503));
+	CHECK(sl_health_of(SL_STORE_LOG).since_ms);
+	rig_close(&g);
 }
 
 /* The next process finds them: one of them was stored already and not yet taken out of the folder. */
@@ -246,6 +289,144 @@ TEST(spool, by_default_frames_are_refused_while_a_store_is_away)
 	CHECK(sl_role_frames.is_ready(g.f, why));
 	CHECK_EQ(crops(&g), 2);
 	rig_close(&g);
+}
+
+/* ---- the folder itself ---- */
+
+static struct sl_spool *open_folder(int64_t max_bytes, char **ret_dir)
+{
+	struct sl_spool *s;
+	struct sl_err err;
+
+	*ret_dir = sl_fs_join(sl_test_dir(), "folder");
+	CHECK_OK(sl_spool_open(*ret_dir, max_bytes, &s, &err));
+	return s;
+}
+
+static enum sl_status put(struct sl_spool *s, size_t bytes, struct sl_err *err)
+{
+	SL_AUTOJSON json_t *meta = json_object();
+	SL_AUTOFREE uint8_t *image = sl_zalloc(bytes);
+
+	return sl_spool_put(s, meta, sl_slice(image, bytes), err);
+}
+
+static int64_t first_number(struct sl_spool *s)
+{
+	struct sl_spooled f = {0};
+	struct sl_err err;
+
+	CHECK_OK(sl_spool_first(s, &f, &err));
+	int64_t number = f.number;
+	sl_spooled_done(&f);
+	return number;
+}
+
+static void move_away(const char *dir, const char *name)
+{
+	SL_AUTOFREE char *path = sl_fs_join(dir, name);
+
+	CHECK(!unlink(path));
+}
+
+TEST(spool, frames_that_were_set_aside_take_no_room_from_others)
+{
+	SL_AUTOFREE char *dir = NULL;
+	struct sl_spool *s = open_folder(65536, &dir);
+	struct sl_err err;
+	int64_t waiting, aside;
+
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 10; i++) {
+			CHECK_OK(put(s, 6000, &err));
+			CHECK_OK(sl_spool_set_aside(s, first_number(s), "no picture", &err));
+		}
+		CHECK_EQ(gauge("signloop_spool_bytes"), 0);
+		CHECK_OK(sl_spool_count(dir, &waiting, &aside, &err));
+		CHECK_EQ(aside, 1); /* an eighth is 8192: the newest */
+		CHECK_EQ(gauge("signloop_spool_aside"), 1);
+		sl_spool_free(s);
+		free(SL_TAKE(dir));
+		s = open_folder(65536, &dir); /* the same after a restart */
+		CHECK_EQ(gauge("signloop_spool_bytes"), 0);
+		CHECK_EQ(gauge("signloop_spool_aside"), 1);
+	}
+	CHECK_OK(put(s, 60000, &err));
+	CHECK_STATUS(put(s, 6000, &err), SL_BUSY);
+	CHECK(sl_spool_is_full(s));
+	move_away(dir, "000000000021.frame"); /* somebody took it: its room is free again */
+	CHECK_OK(sl_spool_set_aside(s, 21, "is gone", &err));
+	CHECK_EQ(gauge("signloop_spool_bytes"), 0);
+	CHECK_EQ(gauge("signloop_spool_aside"), 1);
+	CHECK(!sl_spool_is_full(s));
+	CHECK_STATUS(put(s, 65536, &err), SL_TOO_LARGE);
+	CHECK(!sl_spool_is_full(s));
+	sl_spool_free(s);
+}
+
+/* What no read gives is set aside like what is damaged, and those behind it are next. */
+TEST(spool, a_file_that_cannot_be_read_blocks_nobody_for_ever)
+{
+	SL_AUTOFREE char *dir = NULL;
+	struct sl_spool *s = open_folder(65536, &dir);
+	SL_AUTOFREE char *path = sl_fs_join(dir, "000000000001.frame");
+	struct sl_spooled f = {0};
+	struct sl_err err;
+	int io = 0;
+
+	for (int i = 0; i < 2; i++)
+		CHECK_OK(put(s, 100, &err));
+	CHECK(!unlink(path) && !symlink("000000000001.frame", path)); /* open(2): ELOOP */
+	while (sl_spool_first(s, &f, &err) == SL_IO)
+		io++;
+	CHECK(io > 2);
+	CHECK_EQ(err.status, SL_CORRUPT);
+	CHECK(strstr(err.text, "cannot be read"));
+	CHECK_EQ(f.number, 1);
+	sl_spooled_done(&f);
+	CHECK_OK(sl_spool_set_aside(s, 1, err.text, &err));
+	CHECK_EQ(first_number(s), 2);
+	sl_spool_free(s);
+}
+
+TEST(spool, files_of_others_stay_and_none_is_written_over)
+{
+	static const char *const theirs[] = {
+		"notes.txt", "a.tmp", "7.frame", "000000000009.frame.why", "000000000002.frame"};
+	SL_AUTOFREE char *dir = sl_fs_join(sl_test_dir(), "folder");
+	struct sl_err err;
+
+	CHECK_OK(sl_fs_mkdirs(dir, &err));
+	SL_AUTOFREE char *half = sl_fs_join(dir, "000000000003.frame.0123456789ab.tmp");
+	SL_AUTOFREE char *large = sl_fs_join(dir, "1000000000000.frame"); /* a digit more */
+	take_away(half);
+	for (int i = 0; i < 4; i++) {
+		SL_AUTOFREE char *path = sl_fs_join(dir, theirs[i]);
+		take_away(path);
+	}
+	free(SL_TAKE(dir));
+	struct sl_spool *s = open_folder(65536, &dir);
+	CHECK(!sl_fs_is_file(half));
+	CHECK_EQ(gauge("signloop_spool_frames"), 0);
+	CHECK_OK(put(s, 10, &err));
+	SL_AUTOFREE char *taken = sl_fs_join(dir, theirs[4]);
+	take_away(taken); /* the number that would be next */
+	CHECK_OK(put(s, 10, &err));
+	for (int i = 0; i < 5; i++) {
+		SL_AUTOFREE char *path = sl_fs_join(dir, theirs[i]);
+		CHECK_EQ(sl_fs_size(path), 0);
+	}
+	sl_spool_done(s, 1);
+	CHECK_EQ(first_number(s), 3);
+	sl_spool_free(s);
+	take_away(large);
+	free(SL_TAKE(dir));
+	s = open_folder(65536, &dir);
+	CHECK_EQ(gauge("signloop_spool_frames"), 3); /* 2, which looks like ours, 3 and the large one */
+	CHECK_OK(put(s, 10, &err));
+	SL_AUTOFREE char *next = sl_fs_join(dir, "1000000000001.frame");
+	CHECK(sl_fs_is_file(next));
+	sl_spool_free(s);
 }
 
 TEST(spool, a_wrong_mode_is_named)

@@ -5,6 +5,7 @@
 #include "base/metric.h"
 #include "core/settings.h"
 #include "harness.h"
+#include "store/meter.h"
 #include "store/stores.h"
 #include "store/url.h"
 #include <stdio.h>
@@ -38,8 +39,7 @@ TEST(store_url, parts)
 TEST(store_url, malformed_ones_are_refused)
 {
 	static const char *const bad[] = {"", "x", ":x", "/a/b.db", "a b:x", "A:x", "mem:?x", "mem:?=1", "mem:?a=%zz",
-		"sqlite:%0", "sqlite:%00x",
-		"a+b+c+d+e+mem:"};
+		"sqlite:%0", "sqlite:%00x", "a+b+c+d+e+mem:"};
 	for (size_t i = 0; i < SL_COUNT(bad); i++) {
 		struct sl_err err;
 		struct sl_url u;
@@ -107,7 +107,8 @@ TEST(store_url, texts_show_no_secret)
 TEST(store_registry, every_scheme_is_known_and_says_what_to_do)
 {
 	struct sl_config *cfg = sl_settings_new();
-	OPTIONAL(sl_log_open, sl_log, "kafka://h:9092?partitions=0", "from 1 to", "not in this build; use mem: or sqlite:PATH");
+	OPTIONAL(sl_log_open, sl_log, "kafka://h:9092?partitions=0", "from 1 to",
+		"not in this build; use mem: or sqlite:PATH");
 	OPTIONAL(sl_crops_open, sl_crops, "hbase://h", "each gateway is HOST:PORT", "sqlite:PATH");
 	OPTIONAL(sl_reviews_open, sl_reviews, "mongodb://h:27017?w=1", "majority is wanted", "sqlite:PATH");
 	OPTIONAL(sl_artifacts_open, sl_artifacts, "webhdfs://h:9870", "a folder of its own", "dir:PATH");
@@ -282,6 +283,26 @@ TEST(store_health, says_which_store_is_away_since_when_and_why)
 	sl_health_note(SL_STORE_CROPS, SL_NOT_FOUND, NULL); /* an answer */
 	CHECK_EQ(sl_health_of(SL_STORE_CROPS).since_ms, 0);
 	CHECK(sl_health_is_worth_it(SL_NEEDS_CROPS));
+	sl_health_note(SL_STORE_CROPS, SL_USAGE, NULL); /* it refuses us: nothing can be stored */
+	CHECK(!sl_health_is_well(SL_NEEDS_CROPS, why));
+}
+
+TEST(store_health, the_haste_of_a_caller_is_no_fault_of_the_log)
+{
+	struct sl_config *cfg = sl_settings_new();
+	struct sl_log *l;
+	struct sl_err err;
+	CHECK_OK(sl_log_open("fault+mem:?every=1&status=TIMEOUT&calls=append", cfg, &l, &err));
+	CHECK_STATUS(sl_log_append(l, "t", "k", sl_slice_str("x"), 1, &err), SL_TIMEOUT); /* past */
+	CHECK(strstr(err.text, "before the write began"));
+	CHECK_STATUS(
+		sl_log_append(l, "t", "k", sl_slice_str("x"), sl_deadline_ms(SL_METER_FAIR_MS / 2), &err), SL_TIMEOUT);
+	CHECK_EQ(sl_health_of(SL_STORE_LOG).since_ms, 0);
+	CHECK_STATUS(
+		sl_log_append(l, "t", "k", sl_slice_str("x"), sl_deadline_ms(60 * SL_METER_FAIR_MS), &err), SL_TIMEOUT);
+	CHECK(sl_health_of(SL_STORE_LOG).since_ms);
+	sl_log_close(l);
+	sl_config_free(cfg);
 }
 
 /* An empty poll is no sign that the log is there: a client may wait for messages in vain. */
@@ -378,6 +399,14 @@ TEST(stores, the_originals_topics_are_fed_on_request)
 		CHECK_OK(sl_config_set(cfg, "log.compat_topics", on ? "true" : "false", "test", &err));
 		if (on)
 			CHECK_STATUS(sl_stores_open(cfg, dir, &s, &err), SL_USAGE);
+		static const char *const nowhere[] = {":8000", "0.0.0.0:8000", "[::]:8000", "127.0.0.1:0"};
+		for (size_t i = 0; on && i < SL_COUNT(nowhere); i++) {
+			CHECK_OK(sl_config_set(cfg, "log.compat_url", "", "test", &err));
+			CHECK_OK(sl_config_set(cfg, "http.listen", nowhere[i], "test", &err));
+			CHECK_STATUS(sl_stores_open(cfg, dir, &s, &err), SL_USAGE);
+			CHECK(strstr(err.text, nowhere[i]) && strstr(err.text, "log.compat_url"));
+		}
+		CHECK_OK(sl_config_set(cfg, "http.listen", "127.0.0.1:8000", "test", &err));
 		CHECK_OK(sl_config_set(cfg, "log.compat_url", on ? "" : "ftp://h/{digest}", "test", &err));
 		CHECK_OK(sl_stores_open(cfg, dir, &s, &err));
 		const struct sl_entry e[] = {{"labels", "k", sl_slice_str(label)}, {"labels", "k", sl_slice_str("{")},
