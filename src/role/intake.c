@@ -194,8 +194,9 @@ static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_
 		"signloop_intake_retries_total", NULL, "Times that a store was away or busy and intake waited");
 	in->seconds =
 		sl_histogram("signloop_intake_seconds", NULL, "From asking for messages to their reviews being stored");
-	int partitions = SL_MIN(sl_log_partitions(ctx->stores.log, SL_TOPIC_REVIEWS), PARTITIONS);
-	for (int p = 0; p < partitions && s == SL_OK; p++)
+	int partitions = 0;
+	s = sl_log_ask_partitions(ctx->stores.log, SL_TOPIC_REVIEWS, &partitions, err);
+	for (int p = 0; p < SL_MIN(partitions, PARTITIONS) && s == SL_OK; p++)
 		s = go_to_stored(in, p, err);
 	if (s == SL_OK) /* a process that was killed may have stored what it did not commit: the lag would stay */
 		s = sl_consumer_commit(c, err);
