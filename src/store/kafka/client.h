@@ -33,7 +33,8 @@ void sl_trouble_clear(struct sl_trouble *t);
 bool sl_trouble_is_down(struct sl_trouble *t);
 
 struct sl_kafka_options {
-	int64_t partitions, replication, min_insync, retention_ms, connect_ms, request_ms, session_ms, heartbeat_ms;
+	int64_t partitions, replication, min_insync, retention_ms, connect_ms, request_ms, session_ms, heartbeat_ms,
+		batch_bytes;
 	char prefix[SL_KAFKA_NAME - SL_MESSAGE_KEY], client_id[64], brokers[160]; /* brokers: for texts */
 	rd_kafka_conf_t *produce, *consume; /* to be copied for a handle */
 };

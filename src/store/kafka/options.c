@@ -144,6 +144,7 @@ static enum sl_status set_own(struct sl_url *u, struct sl_kafka_options *o, stru
 		{"request_ms", &o->request_ms, 10000, 1000, 300000},
 		{"session_ms", &o->session_ms, 10000, 1000, 1800000},
 		{"heartbeat_ms", &o->heartbeat_ms, 300, 50, 60000},
+		{"batch_bytes", &o->batch_bytes, 1000000, 1000, 16000000},
 	};
 	for (size_t i = 0; i < SL_COUNT(own); i++) {
 		*own[i].at = own[i].value;
