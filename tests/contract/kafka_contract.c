@@ -252,3 +252,46 @@ TEST(kafka, a_topic_that_was_deleted_is_made_again)
 	CHECK(count(k, "labels") >= 1);
 	sl_kafka_log.close(k);
 }
+
+/* As a role does: polls again until there are messages; *ret_told: an error that is not retriable came before. */
+static void poll_some(void *c, struct sl_batch *ret, bool *ret_told)
+{
+	struct sl_err err;
+	int64_t until = sl_deadline_ms(WAIT_MS);
+	*ret_told = false;
+	while (!ret->n && !sl_is_past(until)) {
+		enum sl_status s = sl_kafka_poll(c, SL_BATCH_MAX, sl_deadline_ms(1000), ret, &err);
+		*ret_told |= s == SL_CORRUPT;
+	}
+	CHECK(ret->n > 0);
+}
+
+TEST(kafka, a_consumer_of_a_topic_that_was_made_again_is_told_and_starts_over)
+{
+	struct sl_err err;
+	struct sl_batch b = {0};
+	void *c = NULL;
+	bool told;
+	struct sl_kafka *k = open_with("partitions=1&timeout_ms=2000&session_ms=3000&heartbeat_ms=100");
+	for (int i = 0; i < 5; i++)
+		CHECK_OK(append_one(k, "labels", "before", &err));
+	CHECK_OK(sl_kafka_consumer_open(k, "g", "labels", &c, &err));
+	for (int n = 0; n < 5; n += b.n) {
+		sl_batch_done(&b);
+		b = (struct sl_batch){0};
+		poll_some(c, &b, &told);
+		CHECK(!told);
+	}
+	CHECK_OK(sl_kafka_commit(c, &err));
+	sl_batch_done(&b);
+	delete_topic(k, "labels");
+	append_at_last(k, "labels", "after");
+	b = (struct sl_batch){0};
+	poll_some(c, &b, &told);
+	CHECK(told);
+	CHECK_EQ(b.message[0].position, 0);
+	CHECK_STR(b.message[0].key, "after");
+	sl_batch_done(&b);
+	sl_kafka_consumer_close(c);
+	sl_kafka_log.close(k);
+}

@@ -78,11 +78,12 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 static void *serve(void *arg)
 {
 	struct sl_producer *p = arg;
-	for (int64_t refresh = sl_deadline_ms(REFRESH_MS); !p->stop;) {
+	int64_t refresh = sl_deadline_ms(REFRESH_MS);
+	for (int i = 0; !p->stop;) { /* one topic at a time: a slow answer must not hold up the reports */
 		rd_kafka_poll(p->rk, SL_KAFKA_TICK_MS);
-		if (!sl_is_past(refresh))
+		if (!sl_is_past(refresh) || sl_kafka_topics_refresh(p->k, i++))
 			continue;
-		sl_kafka_topics_refresh(p->k);
+		i = 0;
 		refresh = sl_deadline_ms(REFRESH_MS);
 	}
 	return NULL;
@@ -306,8 +307,7 @@ static enum sl_status end_append(struct sl_producer *p, const char *topic, rd_ka
 {
 	char what[SL_TOPIC + 16], words[160];
 	if (!code) {
-		if (sl_trouble_is_down(&p->trouble))
-			sl_trouble_clear(&p->trouble);
+		sl_trouble_clear(&p->trouble);
 		return SL_OK;
 	}
 	if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
