@@ -118,6 +118,7 @@ TEST(kafka, a_topic_that_is_there_is_taken_as_it_is)
 	CHECK_OK(append_one(k, "labels", "k", &err));
 	CHECK_EQ(count(k, "labels"), 2);
 	CHECK_EQ(sl_kafka_log.partitions(k, "reviews"), 4);
+	CHECK_EQ(sl_kafka_log.partitions(k, "no/name"), 0); /* an error is no answer */
 	sl_kafka_log.close(k);
 }
 

@@ -253,5 +253,6 @@ for r in client.shown.reviews.find():
         assert sorted(r["agreed"]) == sorted(v for v in live if live[v] == r["verdict"]["choice"]), r
     n += len(live)
 assert n > 20, n
+assert {"next", "order", "state", "voter"} <= set(client.shown.reviews.index_information())
 assert client.shown.signloop.find_one({"_id": "reviews"})["v"] == 1
 ''', server.url)
