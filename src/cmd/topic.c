@@ -165,8 +165,8 @@ static enum sl_status run(int argc, char **argv, struct sl_config *cfg, struct s
 	if (s != SL_OK)
 		return s;
 	r->topic = w.word[0];
-	r->n = sl_log_partitions(r->log, r->topic);
-	if (r->n > PARTITIONS)
+	s = sl_log_ask_partitions(r->log, r->topic, &r->n, err);
+	if (s == SL_OK && r->n > PARTITIONS)
 		s = sl_fail(err, SL_TOO_LARGE, "topic: %s has %d partitions; at most %d can be read", r->topic, r->n,
 			PARTITIONS);
 	if (s == SL_OK)

@@ -140,7 +140,9 @@ enum sl_status sl_curator_new(
 	pthread_mutex_init(&c->lock, NULL);
 	sl_cond_init(&c->cond);
 	enum sl_status s = sl_consumer_open(st->log, SL_GROUP_CURATE, SL_TOPIC_LABELS, &c->consumer, err);
-	int partitions = s == SL_OK ? sl_log_partitions(st->log, SL_TOPIC_LABELS) : 0;
+	int partitions = 0;
+	if (s == SL_OK)
+		s = sl_log_ask_partitions(st->log, SL_TOPIC_LABELS, &partitions, err);
 	for (int p = 0; p < partitions; p++)
 		lane_of(c, p);
 	if (s == SL_OK)

@@ -274,8 +274,9 @@ static enum sl_status check_announced(struct sl_fsck_work *w, const struct sl_me
 
 static enum sl_status check_announcements(struct sl_fsck_work *w, struct sl_err *err)
 {
-	enum sl_status s = SL_OK;
-	for (int p = 0; p < sl_log_partitions(w->st->log, SL_TOPIC_MODELS) && s == SL_OK; p++) {
+	int n = 0;
+	enum sl_status s = sl_log_ask_partitions(w->st->log, SL_TOPIC_MODELS, &n, err);
+	for (int p = 0; p < n && s == SL_OK; p++) {
 		int64_t at = -1;
 		for (bool more = true; more && s == SL_OK;) {
 			SL_AUTO(sl_batch_done) struct sl_batch b = {0};

@@ -139,25 +139,27 @@ static enum sl_status check_label(struct sl_fsck_work *w, const struct sl_review
 }
 
 /* Those that were published while we looked have a label by now. */
-static bool has_new_label(struct sl_fsck_work *w, const struct sl_review *r, struct sl_err *err)
+static enum sl_status has_new_label(struct sl_fsck_work *w, const struct sl_review *r, bool *ret, struct sl_err *err)
 {
-	bool found = false;
-	for (int part = 0; part < sl_log_partitions(w->st->log, SL_TOPIC_LABELS) && !found; part++) {
+	int n = 0;
+	enum sl_status s = sl_log_ask_partitions(w->st->log, SL_TOPIC_LABELS, &n, err);
+	*ret = false;
+	for (int part = 0; part < n && !*ret && s == SL_OK; part++) {
 		int64_t at = -1;
 		for (size_t i = 0; i < w->labels; i++)
 			if (w->label[i].partition == part)
 				at = SL_MAX(at, w->label[i].position);
-		for (;;) {
+		for (bool more = true; more && s == SL_OK;) {
 			SL_AUTO(sl_batch_done) struct sl_batch b = {0};
-			if (sl_log_read(w->st->log, SL_TOPIC_LABELS, part, at, SL_FSCK_BATCH, &b, err) != SL_OK || !b.n)
-				break;
+			s = sl_log_read(w->st->log, SL_TOPIC_LABELS, part, at, SL_FSCK_BATCH, &b, err);
 			for (int i = 0; i < b.n; i++) {
-				found |= !strcmp(b.message[i].key, r->key);
+				*ret |= !strcmp(b.message[i].key, r->key);
 				at = b.message[i].position;
 			}
+			more = b.n > 0;
 		}
 	}
-	return found;
+	return s;
 }
 
 static enum sl_status check_suspect(struct sl_fsck_work *w, const char *key, struct sl_err *err)
@@ -166,8 +168,11 @@ static enum sl_status check_suspect(struct sl_fsck_work *w, const char *key, str
 	struct sl_review r;
 	char text[12];
 	int n;
+	bool found = false;
 	enum sl_status s = sl_reviews_get(w->st->reviews, key, &r, votes, &n, err);
-	if (s != SL_OK || has_new_label(w, &r, err))
+	if (s == SL_OK)
+		s = has_new_label(w, &r, &found, err);
+	if (s != SL_OK || found)
 		return s;
 	if (w->o->repair)
 		return publish_again(w, &r, err);

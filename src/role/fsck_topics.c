@@ -148,13 +148,16 @@ static enum sl_status count_spool(struct sl_fsck_work *w, struct sl_err *err)
 
 enum sl_status sl_fsck_topics(struct sl_fsck_work *w, struct sl_err *err)
 {
-	enum sl_status s = SL_OK;
+	int n = 0;
 	int64_t lag = 0;
 	sl_fsck_say(w, "labels and their crops");
-	for (int p = 0; p < sl_log_partitions(w->st->log, SL_TOPIC_LABELS) && s == SL_OK; p++)
+	enum sl_status s = sl_log_ask_partitions(w->st->log, SL_TOPIC_LABELS, &n, err);
+	for (int p = 0; p < n && s == SL_OK; p++)
 		s = each_batch(w, SL_TOPIC_LABELS, p, INT64_MAX, labels_batch, err);
 	sl_fsck_say(w, "review messages and their reviews");
-	for (int p = 0; p < sl_log_partitions(w->st->log, SL_TOPIC_REVIEWS) && s == SL_OK; p++) {
+	if (s == SL_OK)
+		s = sl_log_ask_partitions(w->st->log, SL_TOPIC_REVIEWS, &n, err);
+	for (int p = 0; p < n && s == SL_OK; p++) {
 		int64_t last = -1;
 		s = sl_reviews_position(w->st->reviews, SL_GROUP_INTAKE, p, &last, err);
 		if (s == SL_OK)

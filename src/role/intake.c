@@ -78,7 +78,7 @@ static bool is_poison(enum sl_status s)
 	return s == SL_INVALID || s == SL_TOO_LARGE || s == SL_UNSUPPORTED;
 }
 
-/* Puts the consumer where the review store says it is. */
+/* Puts the consumer where the review store says it is. A partition that went to another member stays UNKNOWN. */
 static enum sl_status go_to_stored(struct intake *in, int partition, struct sl_err *err)
 {
 	int64_t at = -1;
@@ -86,10 +86,10 @@ static enum sl_status go_to_stored(struct intake *in, int partition, struct sl_e
 	if (s == SL_OK)
 		s = sl_consumer_seek(in->consumer, partition, at, err);
 	if (s != SL_OK)
-		return s;
+		return s == SL_CONFLICT ? SL_OK : s;
 	in->place[partition] = FROM_NEXT_POLL;
 	in->dead[READER][partition] = in->dead[STORE][partition] = 0;
-	return s;
+	return SL_OK;
 }
 
 /* The n reviews of the messages up to the last and its position, in one step; the only message
@@ -204,13 +204,16 @@ static enum sl_status start(struct sl_context *ctx, void **ret_state, struct sl_
 		"signloop_intake_retries_total", NULL, "Times that a store was away or busy and intake waited");
 	in->seconds =
 		sl_histogram("signloop_intake_seconds", NULL, "From asking for messages to their reviews being stored");
-	int partitions = SL_MIN(sl_log_partitions(ctx->stores.log, SL_TOPIC_REVIEWS), PARTITIONS);
-	for (int p = 0; p < partitions && s == SL_OK; p++) {
+	int partitions = 0;
+	s = sl_log_ask_partitions(ctx->stores.log, SL_TOPIC_REVIEWS, &partitions, err);
+	for (int p = 0; p < SL_MIN(partitions, PARTITIONS) && s == SL_OK; p++)
 		s = go_to_stored(in, p, err);
-		s = s == SL_CONFLICT ? SL_OK : s; /* another member's */
-	}
 	if (s == SL_OK) /* a process that was killed may have stored what it did not commit: the lag would stay */
 		s = sl_consumer_commit(c, err);
+	if (s == SL_CONFLICT) { /* two start together, and a partition went to the other */
+		memset(in->place, UNKNOWN, sizeof(in->place));
+		s = SL_OK;
+	}
 	if (s != SL_OK) {
 		sl_consumer_close(c);
 		sl_loop_done(&in->loop);

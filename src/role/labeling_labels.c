@@ -76,11 +76,12 @@ void sl_labeling_get_labels(struct sl_request *r, void *arg)
 	const char *n = sl_request_query(r, "n");
 	char *end = NULL;
 	long want = n ? strtol(n, &end, 10) : PAGE_DEFAULT;
-	int partitions = SL_MIN(sl_log_partitions(l->ctx.stores.log, SL_TOPIC_LABELS), PARTITIONS);
-	SL_AUTOFREE int64_t *at = SL_NEW_N(int64_t, partitions);
+	int partitions = 0;
+	SL_AUTOFREE int64_t *at = SL_NEW_N(int64_t, PARTITIONS);
 	json_t *list = json_array();
 	struct sl_err err;
-	enum sl_status s = SL_OK;
+	enum sl_status s = sl_log_ask_partitions(l->ctx.stores.log, SL_TOPIC_LABELS, &partitions, &err);
+	partitions = SL_MIN(partitions, PARTITIONS);
 	if ((end && *end) || want < 1 || want > SL_LABELING_PAGE)
 		s = sl_fail(&err, SL_INVALID, "n must be a whole number of 1 to %d", SL_LABELING_PAGE);
 	if (s == SL_OK)

@@ -34,11 +34,11 @@ static const struct group {
 
 static enum sl_status partitions_of(struct sl_log *l, const char *topic, int *ret, struct sl_err *err)
 {
-	*ret = sl_log_partitions(l, topic);
-	if (*ret > PARTITIONS)
-		return sl_fail(err, SL_UNSUPPORTED, "migrate: topic %s has %d partitions; at most %d", topic, *ret,
+	enum sl_status s = sl_log_ask_partitions(l, topic, ret, err);
+	if (s == SL_OK && *ret > PARTITIONS)
+		s = sl_fail(err, SL_UNSUPPORTED, "migrate: topic %s has %d partitions; at most %d", topic, *ret,
 			PARTITIONS);
-	return *ret > 0 ? SL_OK : sl_fail(err, SL_AWAY, "migrate: topic %s: the log does not answer", topic);
+	return s;
 }
 
 /* ---- how far the source is ---- */

@@ -190,8 +190,17 @@ int sl_log_partitions(struct sl_log *l, const char *topic)
 	return l->impl.ops->partitions(l->impl.self, topic);
 }
 
+enum sl_status sl_log_ask_partitions(struct sl_log *l, const char *topic, int *ret, struct sl_err *err)
+{
+	*ret = sl_log_partitions(l, topic);
+	return *ret > 0 ? SL_OK
+			: sl_fail(err, SL_AWAY, "topic %s: the log does not say how many partitions it has; is it up?",
+				  topic);
+}
+
 int sl_log_partition_of(const char *key, int n)
 {
+	SL_ASSERT(n > 0);
 	return (int)(sl_fnv1a(key) % (uint32_t)n);
 }
 

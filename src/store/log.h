@@ -77,8 +77,11 @@ enum sl_status sl_consumer_commit(struct sl_consumer *c, struct sl_err *err);
  * member that lags behind joins at a poll). */
 enum sl_status sl_consumer_seek(struct sl_consumer *c, int partition, int64_t position, struct sl_err *err);
 
+/* As it has, or would be made with. 0: the log does not answer. */
 int sl_log_partitions(struct sl_log *l, const char *topic);
-/* Where a key's messages go, in every backend: FNV-1a (32 bits) modulo n. */
+/* The same; AWAY for 0. */
+enum sl_status sl_log_ask_partitions(struct sl_log *l, const char *topic, int *ret, struct sl_err *err);
+/* Where a key's messages go, in every backend: FNV-1a (32 bits) modulo n > 0. */
 int sl_log_partition_of(const char *key, int n);
 /* "labels/p0/17": a message, for people. */
 enum { SL_LOG_WHERE = 80 };

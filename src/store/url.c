@@ -33,6 +33,20 @@ static bool decode(char *s)
 	return true;
 }
 
+/* Of files and folders an '@' is a character as any other. */
+static bool has_paths(const char *text)
+{
+	static const char *const schemes[] = {"mem", "sqlite", "dir", "webhdfs"};
+	size_t n = strcspn(text, ":");
+	const char *from = memrchr(text, '+', n);
+	from = from ? from + 1 : text;
+	n -= (size_t)(from - text);
+	for (size_t i = 0; i < SL_COUNT(schemes); i++)
+		if (strlen(schemes[i]) == n && !strncmp(from, schemes[i], n))
+			return true;
+	return false;
+}
+
 static enum sl_status parse_options(struct sl_url *u, char *s, struct sl_err *err)
 {
 	for (char *next; s && *s; s = next) {
@@ -41,7 +55,7 @@ static enum sl_status parse_options(struct sl_url *u, char *s, struct sl_err *er
 			*next++ = 0;
 		char *eq = strchr(s, '=');
 		if (!eq || eq == s)
-			return sl_fail(err, SL_USAGE, "store URL '%s': '%s' must be name=value", u->text, s);
+			return sl_fail(err, SL_USAGE, "store URL '%s': each option must be name=value", u->text);
 		*eq = 0;
 		if (u->noption == SL_URL_OPTIONS)
 			return sl_fail(err, SL_USAGE, "store URL '%s': more than %d options", u->text, SL_URL_OPTIONS);
@@ -72,6 +86,9 @@ static enum sl_status parse(struct sl_url *u, char *s, struct sl_err *err)
 	char *query = strchr(u->path, '?');
 	if (query)
 		*query++ = 0;
+	if (query && strchr(query, '@') && !has_paths(u->text))
+		return sl_fail(err, SL_USAGE,
+			"store URL '%s': write %%3f for a '?' in a password, %%40 for an '@' in an option", u->text);
 	if (!strncmp(u->path, "//", 2))
 		u->path += 2;
 	if (!decode(u->path))
@@ -85,17 +102,23 @@ static bool ends_with(const char *s, size_t n, const char *end)
 	return n >= m && !strncasecmp(s + n - m, end, m);
 }
 
+/* The '@' that ends USER:PASSWORD, whose password may have '/', '?' or '@' that nobody escaped; NULL: none. */
+static const char *end_of_user(const char *text, const char *host)
+{
+	return has_paths(text) ? memrchr(host, '@', host == text ? 0 : strcspn(host, "/?")) : strrchr(host, '@');
+}
+
 /* The URL without what nobody may read: USER:PASSWORD@ and the values of such options. */
 static char *public_form(const char *text)
 {
 	struct sl_buf b = {0};
-	size_t rest = strcspn(text, "?");
-	const char *host = strstr(text, "://"), *at = host ? host + 3 + strcspn(host + 3, "/?") : text;
-	while (host && at > host + 3 && at[-1] != '@')
-		at--;
-	const char *colon = host && at > host + 3 ? memchr(host + 3, ':', (size_t)(at - host - 3)) : NULL;
+	const char *host = strstr(text, "://");
+	host = host && host == text + strcspn(text, ":") ? host + 3 : text;
+	const char *at = end_of_user(text, host), *colon = at ? memchr(host, ':', (size_t)(at - host)) : NULL;
+	at = colon ? at : text;
+	size_t rest = (size_t)(at - text) + strcspn(at, "?");
 	if (colon)
-		sl_buf_printf(&b, "%.*s:***@%.*s", (int)(colon - text), text, (int)(text + rest - at), at);
+		sl_buf_printf(&b, "%.*s:***%.*s", (int)(colon - text), text, (int)(text + rest - at), at);
 	else
 		sl_buf_add(&b, text, rest);
 	for (const char *o = text + rest; *o; o += 1 + strcspn(o + 1, "&")) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Store URLs: [trace+][fault+]SCHEME:REST[?name=value&...]. REST is a path or //host...;
- * %XX stands for a byte in path and values (so a path may hold '?').
+ * %XX stands for a byte in path and values (so a path may hold '?'); where hosts are named, an '@' in a value needs it.
  * Owner: the caller, sl_url_done(). Thread: one at a time. USAGE for a malformed URL.
  */
 #pragma once

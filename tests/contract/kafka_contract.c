@@ -118,6 +118,7 @@ TEST(kafka, a_topic_that_is_there_is_taken_as_it_is)
 	CHECK_OK(append_one(k, "labels", "k", &err));
 	CHECK_EQ(count(k, "labels"), 2);
 	CHECK_EQ(sl_kafka_log.partitions(k, "reviews"), 4);
+	CHECK_EQ(sl_kafka_log.partitions(k, "no/name"), 0); /* an error is no answer */
 	sl_kafka_log.close(k);
 }
 
@@ -130,6 +131,101 @@ TEST(kafka, a_producer_that_was_fenced_is_replaced)
 	CHECK_EQ(rd_kafka_test_fatal_error(old->rk, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH, "test"), 0);
 	append_at_last(k, "labels", "after");
 	CHECK(count(k, "labels") >= 2);
+	sl_kafka_log.close(k);
+}
+
+/* One that is refused for good says so; it does not come as "away" for ever. */
+TEST(kafka, a_producer_that_may_not_write_says_so)
+{
+	struct sl_err err;
+	struct sl_producer *p = NULL;
+	struct sl_kafka *k = open_with("partitions=1");
+	CHECK_OK(append_one(k, "labels", "before", &err));
+	CHECK_OK(acquire(k, &p, &err));
+	CHECK_EQ(rd_kafka_test_fatal_error(p->rk, RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, "no right"), 0);
+	struct sl_entry e = {"labels", "k", sl_slice_str("{}")};
+	CHECK_STATUS(send_entries(p, &e, (int[]){0}, 1, sl_deadline_ms(WAIT_MS), &err), SL_USAGE);
+	CHECK(strstr(err.text, "no right"));
+	release(p);
+	append_at_last(k, "labels", "after");
+	sl_kafka_log.close(k);
+}
+
+enum { SMALL_TOPIC = 2000, MANY = 40 };
+
+/* A topic whose max.message.bytes one of our requests passes, though no message does. */
+static void make_small(struct sl_kafka *k, const char *topic)
+{
+	char full[SL_KAFKA_NAME], why[128], number[16];
+	sl_kafka_full_name(k, topic, full);
+	rd_kafka_NewTopic_t *t = rd_kafka_NewTopic_new(full, 1, 1, why, sizeof(why));
+	snprintf(number, sizeof(number), "%d", SMALL_TOPIC);
+	rd_kafka_NewTopic_set_config(t, "max.message.bytes", number);
+	rd_kafka_queue_t *q = rd_kafka_queue_new(k->ask);
+	rd_kafka_CreateTopics(k->ask, &t, 1, NULL, q);
+	rd_kafka_event_t *ev = rd_kafka_queue_poll(q, WAIT_MS);
+	CHECK(ev && !rd_kafka_event_error(ev));
+	rd_kafka_event_destroy(ev);
+	rd_kafka_queue_destroy(q);
+	rd_kafka_NewTopic_destroy(t);
+}
+
+static void check_restored(struct sl_kafka *k, const struct sl_message *m, int n)
+{
+	struct sl_err err;
+	struct sl_batch b = {0};
+	CHECK_OK(sl_kafka_read(k, m->topic, 0, -1, n + 1, &b, &err));
+	CHECK_EQ(b.n, n);
+	for (int i = 0; i < n; i++) {
+		CHECK_EQ(b.message[i].position, i);
+		CHECK_STR(b.message[i].key, m[i].key);
+	}
+	sl_batch_done(&b);
+}
+
+TEST(kafka, what_fits_alone_is_taken_though_the_request_does_not_fit)
+{
+	static char big[SMALL_TOPIC + 1];
+	struct sl_err err;
+	struct sl_kafka *k = open_with("partitions=1");
+	struct sl_entry e[MANY];
+	struct sl_message m[MANY] = {0};
+	make_small(k, "labels");
+	for (int i = 0; i < MANY; i++) {
+		e[i] = (struct sl_entry){
+			"labels", "k", sl_slice_str("{\"a body of some length\":\"that comes again and again\"}")};
+		m[i] = (struct sl_message){
+			.topic = "reviews", .position = i, .time_ms = 1700000000000 + i, .body = e[i].body};
+		snprintf(m[i].key, sizeof(m[i].key), "%d", i);
+	}
+	CHECK_OK(sl_kafka_append(k, e, MANY, sl_deadline_ms(WAIT_MS), &err));
+	CHECK(count(k, "labels") >= MANY);
+	memset(big, 'x', SMALL_TOPIC);
+	e->body = sl_slice_str(big);
+	CHECK_STATUS(sl_kafka_append(k, e, 1, sl_deadline_ms(WAIT_MS), &err), SL_TOO_LARGE);
+	CHECK(strstr(err.text, "batch_bytes"));
+	make_small(k, "reviews");
+	CHECK_OK(sl_kafka_restore(k, m, MANY, sl_deadline_ms(WAIT_MS), &err));
+	check_restored(k, m, MANY);
+	sl_kafka_log.close(k);
+}
+
+/* What is behind a message that is refused does not take its place. */
+TEST(kafka, a_restore_ends_at_the_message_that_is_refused)
+{
+	static char big[SMALL_TOPIC + 1];
+	struct sl_err err;
+	struct sl_kafka *k = open_with("partitions=1");
+	struct sl_message m[MANY] = {0};
+	memset(big, 'x', SMALL_TOPIC);
+	make_small(k, "labels");
+	for (int i = 0; i < MANY; i++) {
+		m[i] = (struct sl_message){
+			.topic = "labels", .position = i, .body = sl_slice_str(i == MANY / 2 ? big : "{}")};
+		snprintf(m[i].key, sizeof(m[i].key), "%d", i);
+	}
+	CHECK_STATUS(sl_kafka_restore(k, m, MANY, sl_deadline_ms(WAIT_MS), &err), SL_TOO_LARGE);
+	check_restored(k, m, MANY / 2);
 	sl_kafka_log.close(k);
 }
 
@@ -155,5 +251,48 @@ TEST(kafka, a_topic_that_was_deleted_is_made_again)
 	delete_topic(k, "labels");
 	append_at_last(k, "labels", "after");
 	CHECK(count(k, "labels") >= 1);
+	sl_kafka_log.close(k);
+}
+
+/* As a role does: polls again until there are messages; *ret_told: an error that is not retriable came before. */
+static void poll_some(void *c, struct sl_batch *ret, bool *ret_told)
+{
+	struct sl_err err;
+	int64_t until = sl_deadline_ms(WAIT_MS);
+	*ret_told = false;
+	while (!ret->n && !sl_is_past(until)) {
+		enum sl_status s = sl_kafka_poll(c, SL_BATCH_MAX, sl_deadline_ms(1000), ret, &err);
+		*ret_told |= s == SL_CORRUPT;
+	}
+	CHECK(ret->n > 0);
+}
+
+TEST(kafka, a_consumer_of_a_topic_that_was_made_again_is_told_and_starts_over)
+{
+	struct sl_err err;
+	struct sl_batch b = {0};
+	void *c = NULL;
+	bool told;
+	struct sl_kafka *k = open_with("partitions=1&timeout_ms=2000&session_ms=3000&heartbeat_ms=100");
+	for (int i = 0; i < 5; i++)
+		CHECK_OK(append_one(k, "labels", "before", &err));
+	CHECK_OK(sl_kafka_consumer_open(k, "g", "labels", &c, &err));
+	for (int n = 0; n < 5; n += b.n) {
+		sl_batch_done(&b);
+		b = (struct sl_batch){0};
+		poll_some(c, &b, &told);
+		CHECK(!told);
+	}
+	CHECK_OK(sl_kafka_commit(c, &err));
+	sl_batch_done(&b);
+	delete_topic(k, "labels");
+	append_at_last(k, "labels", "after");
+	b = (struct sl_batch){0};
+	poll_some(c, &b, &told);
+	CHECK(told);
+	CHECK_EQ(b.message[0].position, 0);
+	CHECK_STR(b.message[0].key, "after");
+	sl_batch_done(&b);
+	sl_kafka_consumer_close(c);
 	sl_kafka_log.close(k);
 }

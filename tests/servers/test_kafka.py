@@ -205,6 +205,8 @@ def test_sasl_lets_in_who_knows_the_password(kafka):
     ('security=ssl&ca=/nowhere.pem', 'ssl.ca.location'),
     ('heartbeat_ms=5000&session_ms=4000', 'heartbeat_ms must come with a longer session_ms'),
     ('user=a&password=b', 'must come with security=sasl_ssl or sasl_plaintext'),
+    ('password=b', 'must come with security=sasl_ssl or sasl_plaintext'),
+    ('key_password=b', 'must come with security=ssl or sasl_ssl'),
     ('security=sasl_ssl&user=a&password=b', 'must come with a mechanism'),
     ('ca=/etc/ssl/certs/ca-certificates.crt', 'must come with security=ssl or sasl_ssl'),
 ])

@@ -187,6 +187,25 @@ def test_wrong_log_in_is_refused_without_the_password(servers):
     assert secret not in said
 
 
+def test_a_log_in_cut_in_the_middle_is_no_refusal(servers, hammer, proxy):
+    server = servers('mongodb', set={'mongodb.auth': 'true'})
+    between = proxy(server)
+    url = into(server.url, 'login')
+    h = hammer(into(between.url.replace('replicaSet=secantus', 'directConnection=true'), 'login'))
+    for way, sizes in (('up', range(100, 1300, 150)), ('down', range(100, 900, 150))):
+        for size in sizes:  # the greeting, each message of the log-in, the first command
+            h.goes_on(20)
+            between.cut_after(size, way)
+            between.cut()
+            h.fails()
+            between.heal()
+            between.cut()
+    h.goes_on(20)
+    h.stop()
+    assert any('log-in' in text for _, _, text in h.failures), 'no cut met the log-in'
+    verify(url, h)
+
+
 def test_wrong_options_sets_and_formats_are_refused(servers):
     server = servers('mongodb')
     url = into(server.url, 'wrong')
@@ -234,5 +253,6 @@ for r in client.shown.reviews.find():
         assert sorted(r["agreed"]) == sorted(v for v in live if live[v] == r["verdict"]["choice"]), r
     n += len(live)
 assert n > 20, n
+assert {"next", "order", "state", "voter"} <= set(client.shown.reviews.index_information())
 assert client.shown.signloop.find_one({"_id": "reviews"})["v"] == 1
 ''', server.url)

@@ -291,6 +291,45 @@ TEST(intake, stores_that_fail_now_and_then_lose_nothing)
 	survives("store.log=mem:", "store.reviews=fault+mem:?every=3&calls=add&status=IO");
 }
 
+/* A partition that went to another member holds up none of the others of its batch. */
+TEST(intake, a_partition_of_another_member_costs_no_message_of_the_others)
+{
+	struct role_rig g;
+	int kept = 0;
+	char key[SL_KEY];
+	/* The second of the three at the start, and the same again when it is in the batch. */
+	role_rig_open(&g,
+		(const char *const[]){"store.log=fault+mem:?partitions=3&calls=seek&every=2&status=CONFLICT", NULL});
+	for (int i = 0; i < 60; i++) {
+		rig_key(key, i);
+		kept += sl_log_partition_of(key, 3) != 1;
+		rig_review_message(&g, i);
+	}
+	CHECK(kept < 60);
+	role_rig_start(&g, intake_only);
+	while (open_reviews(&g) < kept)
+		sched_yield();
+	CHECK_EQ(open_reviews(&g), kept);
+	role_rig_close(&g);
+}
+
+TEST(intake, two_that_start_together_both_start)
+{
+	struct role_rig g;
+	struct sl_err err;
+	SL_AUTOFREE char *file = sl_fs_join(sl_test_dir(), "moved");
+	SL_AUTOFREE char *url = sl_asprintf("store.log=fault+mem:?calls=commit&status=CONFLICT&file=%s", file);
+	role_rig_open(&g, (const char *const[]){url, NULL});
+	CHECK_OK(sl_fs_write(file, sl_slice_str(""), true, &err));
+	role_rig_start(&g, intake_only);
+	remove(file);
+	for (int i = 0; i < 3; i++)
+		rig_review_message(&g, i);
+	wait_caught_up(&g);
+	CHECK_EQ(open_reviews(&g), 3);
+	role_rig_close(&g);
+}
+
 TEST(intake, drain_ends_at_once_when_the_store_is_away)
 {
 	struct role_rig g;

@@ -75,6 +75,11 @@ TEST(store_url, texts_show_no_secret)
 		{"webhdfs://h:1/a@b:c?token=t&user=u", "webhdfs://h:1/a@b:c?token=***&user=u"},
 		{"hbase://h?password=s", "hbase://h?password=***"},
 		{"mongodb://u@h?tlsCertificateKeyFilePassword=s", "mongodb://u@h?tlsCertificateKeyFilePassword=***"},
+		{"kafka:u:p@h:1", "kafka:***@h:1"},
+		{"kafka://u:p/w@h:1", "kafka://u:***@h:1"},
+		{"mongodb://u:p@w/x@h/db?a=1", "mongodb://u:***@h/db?a=1"},
+		{"kafka://h:1,h:2?a=1", "kafka://h:1,h:2?a=1"},
+		{"trace+webhdfs://h:1/a@b", "trace+webhdfs://h:1/a@b"},
 		{"mem:", "mem:"},
 		{"dir:/a:b@c?x=password", "dir:/a:b@c?x=password"},
 	};
@@ -84,6 +89,14 @@ TEST(store_url, texts_show_no_secret)
 		CHECK_OK(sl_url_parse(url[i][0], &u, &err));
 		CHECK_STR(u.text, url[i][1]);
 		sl_url_done(&u);
+	}
+	static const char *const bad[] = {"kafka://u:p?secret@h:1", "trace+kafka://u:p?secret=x@h:1?a=1",
+		"kafka://u:p@h:1?password=secret@x&a=1", "KAFKA://u:secret@h:1", "kafka://u:secret%zz@h"};
+	for (size_t i = 0; i < SL_COUNT(bad); i++) {
+		struct sl_url u = {0};
+		CHECK_STATUS(sl_url_parse(bad[i], &u, &err), SL_USAGE);
+		if (strstr(err.text, "secret"))
+			sl_test_fail(__FILE__, __LINE__, "'%s' shows the password", err.text);
 	}
 }
 

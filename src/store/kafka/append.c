@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { REFRESH_MS = 60000, TRACE = 33, SPAN = 17 };
+enum { REFRESH_MS = 60000, TRACE = 33, SPAN = 17, ENTRY_BYTES = 256 /* a message's headers and frame, at most */ };
 
 struct lane { /* one topic */
 	char topic[SL_TOPIC];
@@ -26,6 +26,7 @@ struct sl_producer {
 	pthread_t thread;
 	_Atomic bool stop;
 	_Atomic int refs; /* the log's, and one an append that runs */
+	pthread_mutex_t alone; /* held by who sends one message at a time */
 	pthread_mutex_t lock; /* of lane */
 	struct lane lane[SL_KAFKA_TOPICS];
 	int nlane;
@@ -38,6 +39,15 @@ struct delivery {
 	int refs, pending;
 	rd_kafka_resp_err_t code; /* of the first that failed */
 };
+
+static struct delivery *delivery_new(void)
+{
+	struct delivery *d = SL_NEW(struct delivery);
+	pthread_mutex_init(&d->lock, NULL);
+	sl_cond_init(&d->done);
+	d->refs = 1;
+	return d;
+}
 
 static void unref(struct delivery *d)
 {
@@ -68,11 +78,12 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 static void *serve(void *arg)
 {
 	struct sl_producer *p = arg;
-	for (int64_t refresh = sl_deadline_ms(REFRESH_MS); !p->stop;) {
+	int64_t refresh = sl_deadline_ms(REFRESH_MS);
+	for (int i = 0; !p->stop;) { /* one topic at a time: a slow answer must not hold up the reports */
 		rd_kafka_poll(p->rk, SL_KAFKA_TICK_MS);
-		if (!sl_is_past(refresh))
+		if (!sl_is_past(refresh) || sl_kafka_topics_refresh(p->k, i++))
 			continue;
-		sl_kafka_topics_refresh(p->k);
+		i = 0;
 		refresh = sl_deadline_ms(REFRESH_MS);
 	}
 	return NULL;
@@ -93,6 +104,7 @@ static enum sl_status start(struct sl_kafka *k, struct sl_producer **ret, struct
 	p->k = k;
 	p->refs = 1;
 	pthread_mutex_init(&p->lock, NULL);
+	pthread_mutex_init(&p->alone, NULL);
 	p->main = rd_kafka_queue_get_main(p->rk);
 	p->thread = sl_thread_start("kafka", serve, p);
 	*ret = p;
@@ -116,6 +128,7 @@ static void release(struct sl_producer *p)
 		rd_kafka_topic_destroy(p->lane[i].rkt);
 	rd_kafka_destroy(p->rk);
 	pthread_mutex_destroy(&p->lock);
+	pthread_mutex_destroy(&p->alone);
 	sl_trouble_done(&p->trouble);
 	free(p);
 }
@@ -255,29 +268,66 @@ static void forget(struct sl_producer *p)
 		rd_kafka_topic_destroy(lane[i].rkt);
 }
 
-/* time_ms: of each; NULL: now. */
-static enum sl_status send_all(struct sl_producer *p, const struct sl_entry *e, const int *partition,
-	const int64_t *time_ms, int n, int64_t deadline_us, struct sl_err *err)
+/* What is on its way together: entries, the partition and (NULL: now) the time of each. */
+struct load {
+	const struct sl_entry *e;
+	const int *partition;
+	const int64_t *time_ms;
+	int n;
+};
+
+static rd_kafka_resp_err_t send_all(struct sl_producer *p, const struct load *l, int64_t deadline_us)
 {
-	struct delivery *d = SL_NEW(struct delivery);
-	pthread_mutex_init(&d->lock, NULL);
-	sl_cond_init(&d->done);
-	d->refs = 1;
-	for (int i = 0; i < n; i++)
-		if (send_one(p, &e[i], partition[i], time_ms ? time_ms[i] : 0, d))
+	struct delivery *d = delivery_new();
+	for (int i = 0; i < l->n; i++)
+		if (send_one(p, &l->e[i], l->partition[i], l->time_ms ? l->time_ms[i] : 0, d))
 			break;
-	rd_kafka_resp_err_t code = wait_for(d, deadline_us);
+	return wait_for(d, deadline_us);
+}
+
+static struct load part_of(const struct load *l, int from, int n)
+{
+	return (struct load){l->e + from, l->partition + from, l->time_ms ? l->time_ms + from : NULL, n};
+}
+
+/* A topic may take less than our requests have: what is refused in company is sent once more, one by one. */
+static rd_kafka_resp_err_t send_alone(struct sl_producer *p, const struct load *l, int64_t deadline_us)
+{
+	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+	pthread_mutex_lock(&p->alone);
+	for (int i = 0; i < l->n && !code; i++) {
+		struct load one = part_of(l, i, 1);
+		code = send_all(p, &one, deadline_us);
+	}
+	pthread_mutex_unlock(&p->alone);
+	return code;
+}
+
+static enum sl_status end_append(struct sl_producer *p, const char *topic, rd_kafka_resp_err_t code, struct sl_err *err)
+{
+	char what[SL_TOPIC + 16], words[160];
 	if (!code) {
-		if (sl_trouble_is_down(&p->trouble))
-			sl_trouble_clear(&p->trouble);
+		sl_trouble_clear(&p->trouble);
 		return SL_OK;
 	}
 	if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
 		code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
 		forget(p);
-	char what[SL_TOPIC + 16];
-	snprintf(what, sizeof(what), "append to %s", e->topic);
+	snprintf(what, sizeof(what), "append to %s", topic);
+	rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(p->rk, words, sizeof(words));
+	if (sl_kafka_status(fatal) == SL_USAGE) /* a new producer would not be let in either */
+		return sl_kafka_fail(p->k, NULL, err, fatal, what, words);
 	return sl_kafka_fail(p->k, &p->trouble, err, code, what, NULL);
+}
+
+static enum sl_status send_entries(struct sl_producer *p, const struct sl_entry *e, const int *partition, int n,
+	int64_t deadline_us, struct sl_err *err)
+{
+	struct load l = {e, partition, NULL, n};
+	rd_kafka_resp_err_t code = send_all(p, &l, deadline_us);
+	if (sl_kafka_status(code) == SL_TOO_LARGE)
+		code = send_alone(p, &l, deadline_us);
+	return end_append(p, e->topic, code, err);
 }
 
 enum sl_status sl_kafka_append(void *self, const struct sl_entry *e, int n, int64_t deadline_us, struct sl_err *err)
@@ -302,7 +352,7 @@ enum sl_status sl_kafka_append(void *self, const struct sl_entry *e, int n, int6
 			open_lane(p, e[i].topic, deadline_us);
 	for (int i = 0; i < n; i++) /* how many, to which */
 		partitions[i] = sl_log_partition_of(e[i].key, partitions[i]);
-	s = send_all(p, e, partitions, NULL, n, deadline_us, err);
+	s = send_entries(p, e, partitions, n, deadline_us, err);
 	release(p);
 	return s;
 }
@@ -320,6 +370,40 @@ static enum sl_status check_end(
 	return s;
 }
 
+/* Messages of one partition in one request, which the broker takes or refuses as a whole: what followed a refused
+ * one would get its offset. Each has its report within timeout_ms; who left before would not know what is still on
+ * its way. */
+static rd_kafka_resp_err_t send_whole(struct sl_producer *p, const struct load *l)
+{
+	char full[SL_KAFKA_NAME];
+	sl_kafka_full_name(p->k, l->e->topic, full);
+	rd_kafka_topic_partition_list_t *at = sl_kafka_list(full, *l->partition, 1, 0);
+	rd_kafka_resp_err_t code = rd_kafka_pause_partitions(p->rk, at);
+	code = code ? code : at->elems[0].err;
+	bool alone = code != RD_KAFKA_RESP_ERR_NO_ERROR;
+	if (!alone) {
+		struct delivery *d = delivery_new();
+		for (int i = 0; i < l->n && !code; i++)
+			code = send_one(p, &l->e[i], l->partition[i], l->time_ms[i], d);
+		rd_kafka_resume_partitions(p->rk, at);
+		rd_kafka_flush(p->rk, 0); /* wakes the thread that sends; else it finds them within a second */
+		code = wait_for(d, SL_FOREVER);
+	}
+	rd_kafka_topic_partition_list_destroy(at);
+	return alone || sl_kafka_status(code) == SL_TOO_LARGE ? send_alone(p, l, SL_FOREVER) : code;
+}
+
+/* How many of l from the first on fit into one request. */
+static int fit(const struct sl_kafka *k, const struct load *l)
+{
+	int64_t bytes = 0;
+	int n = 0;
+	do
+		bytes += (int64_t)(l->e[n].body.len + strlen(l->e[n].key)) + ENTRY_BYTES;
+	while (++n < l->n && bytes + (int64_t)l->e[n].body.len + ENTRY_BYTES + SL_MESSAGE_KEY < k->opt.batch_bytes);
+	return n;
+}
+
 static enum sl_status send_restored(struct sl_producer *p, const struct sl_message *m, int n, struct sl_err *err)
 {
 	SL_AUTOFREE struct sl_entry *e = SL_NEW_N(struct sl_entry, (size_t)n);
@@ -330,8 +414,15 @@ static enum sl_status send_restored(struct sl_producer *p, const struct sl_messa
 		partition[i] = m[i].partition;
 		time_ms[i] = m[i].time_ms;
 	}
-	/* Each has its report within timeout_ms. Who left before would not know what is still on its way. */
-	return send_all(p, e, partition, time_ms, n, SL_FOREVER, err);
+	struct load all = {e, partition, time_ms, n};
+	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+	for (int i = 0; i < n && !code;) {
+		struct load rest = part_of(&all, i, n - i);
+		rest.n = fit(p->k, &rest);
+		code = send_whole(p, &rest);
+		i += rest.n;
+	}
+	return end_append(p, m->topic, code, err);
 }
 
 /* Offsets are given by the broker, in order: what is sent to the end, by nobody but us, has its place. */

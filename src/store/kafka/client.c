@@ -85,6 +85,7 @@ enum sl_status sl_kafka_status(rd_kafka_resp_err_t code)
 	case RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL:
 	case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
 	case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
+	case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE:
 		return SL_USAGE;
 	case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
 	case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
@@ -99,7 +100,9 @@ enum sl_status sl_kafka_status(rd_kafka_resp_err_t code)
 
 static const char *advice(enum sl_status s)
 {
-	return s == SL_TOO_LARGE ? "; raise max.message.bytes of the topic (message.max.bytes of the broker)" : "";
+	return s == SL_TOO_LARGE
+		       ? "; raise max.message.bytes of the topic (message.max.bytes of the broker), or lower batch_bytes"
+		       : "";
 }
 
 enum sl_status sl_kafka_fail(struct sl_kafka *k, struct sl_trouble *t, struct sl_err *err, rd_kafka_resp_err_t code,
@@ -244,7 +247,7 @@ static int partitions(void *self, const char *topic)
 	struct sl_kafka *k = self;
 	int n = 0;
 	enum sl_status s = sl_kafka_topic(k, topic, false, SL_FOREVER, &n, NULL);
-	return s == SL_OK && n ? n : (int)k->opt.partitions;
+	return s != SL_OK ? 0 : n ? n : (int)k->opt.partitions;
 }
 
 const struct sl_log_ops sl_kafka_log = {

@@ -33,7 +33,8 @@ void sl_trouble_clear(struct sl_trouble *t);
 bool sl_trouble_is_down(struct sl_trouble *t);
 
 struct sl_kafka_options {
-	int64_t partitions, replication, min_insync, retention_ms, connect_ms, request_ms, session_ms, heartbeat_ms;
+	int64_t partitions, replication, min_insync, retention_ms, connect_ms, request_ms, session_ms, heartbeat_ms,
+		batch_bytes;
 	char prefix[SL_KAFKA_NAME - SL_MESSAGE_KEY], client_id[64], brokers[160]; /* brokers: for texts */
 	rd_kafka_conf_t *produce, *consume; /* to be copied for a handle */
 };
@@ -83,7 +84,7 @@ void sl_kafka_full_name(const struct sl_kafka *k, const char *name, char ret[SL_
 enum sl_status sl_kafka_topic(
 	struct sl_kafka *k, const char *topic, bool make, int64_t deadline_us, int *ret, struct sl_err *err);
 enum sl_status sl_kafka_make(void *self, const char *topic, int partitions, struct sl_err *err);
-void sl_kafka_topics_refresh(struct sl_kafka *k); /* asks anew for those remembered */
+bool sl_kafka_topics_refresh(struct sl_kafka *k, int i); /* asks anew for the i-th remembered; false: there is none */
 void sl_kafka_topics_forget(struct sl_kafka *k);
 
 enum sl_status sl_kafka_append(void *self, const struct sl_entry *e, int n, int64_t deadline_us, struct sl_err *err);

@@ -8,9 +8,10 @@
 #include <stdio.h>
 
 enum {
-	SETTLE_SESSIONS = 2, /* a rebalance waits for a dead member for one session; and then some */
-	SETTLE_MS = 10000,
+	SETTLE_SESSIONS = 2, /* joining waits for a dead member for one session; and then some */
+	SETTLE_MS = 10000, /* a member that has joined tries again later */
 	DOWN_MS = 3000, /* how long a call waits for a group whose brokers are away */
+	ASK_MS = 1000, /* how long a broker may be silent, and how often it is asked, while a call waits */
 	SEEK_MS = 300000, /* librdkafka 2.0.2 takes this one for microseconds */
 	SEEK_AGAIN_MS = 5, /* a stream that is just starting cannot be moved yet */
 };
@@ -28,19 +29,14 @@ static void quit(struct sl_member *m)
 	m->inside--;
 }
 
-static int64_t settle_deadline(const struct sl_member *m)
-{
-	return sl_deadline_ms(SETTLE_MS + SETTLE_SESSIONS * m->k->opt.session_ms);
-}
-
 /* With the lock held, before and after: waits until no rebalance is going on, or for a while
  * when no broker is there to end it. */
 static enum sl_status wait_settled(struct sl_member *m, int64_t deadline_us, struct sl_err *err)
 {
-	int64_t patience = SL_FOREVER;
-	while (m->phase != SL_IN) {
+	int64_t patience = SL_FOREVER, ask = sl_deadline_ms(ASK_MS);
+	for (bool silent = false; m->phase != SL_IN;) {
 		uint64_t seen = sl_member_growth(m);
-		bool down = sl_trouble_is_down(&m->trouble);
+		bool down = silent || sl_trouble_is_down(&m->trouble);
 		if (m->refused) {
 			m->refused = false;
 			return sl_fail(err, m->why.status, "%s", m->why.text);
@@ -53,6 +49,10 @@ static enum sl_status wait_settled(struct sl_member *m, int64_t deadline_us, str
 				down ? RD_KAFKA_RESP_ERR__TRANSPORT : RD_KAFKA_RESP_ERR__TIMED_OUT, what, NULL);
 		}
 		pthread_mutex_unlock(&m->lock);
+		if (sl_is_past(ask)) { /* one that is frozen is not known to be down for long */
+			silent = sl_kafka_ping(m->k, sl_kafka_ms(deadline_us, ASK_MS)) != RD_KAFKA_RESP_ERR_NO_ERROR;
+			ask = sl_deadline_ms(ASK_MS);
+		}
 		sl_member_wait(m, seen, SL_MIN(deadline_us, sl_deadline_ms(SL_KAFKA_TICK_MS)));
 		pthread_mutex_lock(&m->lock);
 	}
@@ -85,10 +85,34 @@ static bool apply_seeks(struct sl_member *m)
 	return all;
 }
 
+/* It ends before what was read: it was deleted, and made again. */
+static bool is_remade(struct sl_member *m, const rd_kafka_message_t *msg)
+{
+	int64_t first, end;
+	return !rd_kafka_get_watermark_offsets(m->rk, m->full, msg->partition, &first, &end) && end > msg->offset &&
+	       end - 1 < m->part[msg->partition].cursor;
+}
+
+static void start_over(struct sl_member *m, int partition)
+{
+	struct sl_share *a = &m->part[partition];
+	m->refused = true; /* told at the next call, once */
+	sl_fail(&m->why, SL_CORRUPT,
+		"kafka %.60s: topic %s, partition %d ends before %lld, which was read: it was deleted and made again; "
+		"it is read from its first message on",
+		m->k->opt.brokers, m->full, partition, (long long)a->cursor);
+	a->cursor = -1;
+	a->seeks = true;
+}
+
 /* What is not ours, was seen, or is from before a seek is dropped: it comes again where it should. */
 static bool take(struct sl_member *m, const rd_kafka_message_t *msg, struct sl_batch_builder *b)
 {
 	struct sl_share *a = &m->part[msg->partition];
+	if (a->mine && !a->seeks && !a->sought && msg->offset < a->cursor && is_remade(m, msg)) {
+		start_over(m, msg->partition);
+		return false;
+	}
 	if (!a->mine || a->seeks || msg->offset <= a->cursor)
 		return true;
 	if (!sl_kafka_take(b, m->topic, msg)) {
@@ -96,6 +120,7 @@ static bool take(struct sl_member *m, const rd_kafka_message_t *msg, struct sl_b
 		return false;
 	}
 	a->cursor = msg->offset;
+	a->sought = false;
 	return true;
 }
 
@@ -226,7 +251,7 @@ static bool passes(rd_kafka_resp_err_t code)
 
 static enum sl_status commit(struct sl_member *m, struct sl_err *err)
 {
-	int64_t until = settle_deadline(m);
+	int64_t until = sl_deadline_ms(SETTLE_MS);
 	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
 	while (is_behind(m)) {
 		enum sl_status s = wait_settled(m, until, err);
@@ -269,11 +294,11 @@ enum sl_status sl_kafka_seek(void *consumer, int partition, int64_t position, st
 	struct sl_member *m = consumer;
 	enter(m);
 	pthread_mutex_lock(&m->lock);
-	enum sl_status s = wait_settled(m, settle_deadline(m), err);
+	enum sl_status s = wait_settled(m, sl_deadline_ms(SETTLE_MS), err);
 	bool mine = s == SL_OK && partition >= 0 && partition < m->nparts && m->part[partition].mine;
 	if (mine && m->part[partition].cursor != position) {
 		m->part[partition].cursor = position;
-		m->part[partition].seeks = true;
+		m->part[partition].seeks = m->part[partition].sought = true;
 	}
 	pthread_mutex_unlock(&m->lock);
 	quit(m);
@@ -302,7 +327,7 @@ enum sl_status sl_kafka_consumer_open(void *self, const char *group, const char 
 	enter(m);
 	m->thread = sl_thread_start("kafka-group", sl_member_main, m);
 	pthread_mutex_lock(&m->lock);
-	s = wait_settled(m, settle_deadline(m), err);
+	s = wait_settled(m, sl_deadline_ms(SETTLE_MS + SETTLE_SESSIONS * k->opt.session_ms), err);
 	pthread_mutex_unlock(&m->lock);
 	quit(m);
 	if (s == SL_OK)

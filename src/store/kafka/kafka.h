@@ -55,7 +55,9 @@
  * next one anyway. Raise it where many processes write to a far broker and its requests a second are the limit.
  *
  * Errors: no broker answers: AWAY. Wrong option, file, credentials or missing right: USAGE, not retriable, with
- * the broker's words. TOO_LARGE over the topic's max.message.bytes. BUSY: buffer_kb is full.
+ * the broker's words. TOO_LARGE: one message is over the topic's max.message.bytes (a request that is goes again,
+ * one message at a time). BUSY: buffer_kb is full. CORRUPT, once: a topic that a consumer reads was deleted and made
+ * again; it goes on with its first message.
  */
 #pragma once
 #include "store/ops.h"

@@ -38,6 +38,13 @@ static void on_messages(rd_kafka_t *rk, void *opaque)
 	sl_member_wake(opaque);
 }
 
+/* Waiting will not mend it: the owner is told at its next call. The lock is held. */
+static void refuse(struct sl_member *m, const struct sl_err *why)
+{
+	m->refused = true;
+	m->why = *why;
+}
+
 /* ---- rebalances: on the member's thread ---- */
 
 /* Where each partition goes on. A cursor stays when the group's position is what this member
@@ -57,6 +64,7 @@ static void settle(struct sl_member *m, const rd_kafka_topic_partition_list_t *g
 		if (!a->held || (at != a->known && at != a->tried)) {
 			a->lost |= a->held && a->cursor != a->known;
 			a->cursor = a->tried = at;
+			a->sought = false;
 		}
 		a->known = at;
 		a->mine = a->held = true;
@@ -79,28 +87,33 @@ static void forward(
 	}
 }
 
-static rd_kafka_resp_err_t committed_of(struct sl_member *m, rd_kafka_t *rk, rd_kafka_topic_partition_list_t *parts)
+static enum sl_status committed_of(
+	struct sl_member *m, rd_kafka_t *rk, rd_kafka_topic_partition_list_t *parts, struct sl_err *err)
 {
 	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
 	for (int i = 0; i < parts->cnt; i++)
 		if (parts->elems[i].partition >= SL_KAFKA_PARTITIONS)
-			return RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+			return sl_fail(err, SL_UNSUPPORTED, "kafka: topic %s has more than %d partitions", m->full,
+				SL_KAFKA_PARTITIONS);
 	if (parts->cnt)
 		code = rd_kafka_committed(rk, parts, (int)m->k->opt.request_ms);
 	for (int i = 0; i < parts->cnt && !code; i++)
 		code = parts->elems[i].err;
-	return code;
+	return code ? sl_kafka_fail(m->k, &m->trouble, err, code, m->group, NULL) : SL_OK;
 }
 
 static void begin(struct sl_member *m, rd_kafka_t *rk, rd_kafka_topic_partition_list_t *parts)
 {
-	rd_kafka_resp_err_t code = committed_of(m, rk, parts);
+	struct sl_err why = {0};
+	enum sl_status s = committed_of(m, rk, parts, &why);
 	pthread_mutex_lock(&m->lock);
 	if (m->phase == SL_OUT) { /* it is leaving */
 		rd_kafka_assign(rk, NULL);
-	} else if (code) {
+	} else if (s != SL_OK) {
 		rd_kafka_assign(rk, NULL);
 		m->rejoins = true;
+		if (!sl_status_is_retriable(s))
+			refuse(m, &why);
 	} else {
 		settle(m, parts);
 		forward(m, rk, parts, m->messages);
@@ -213,8 +226,7 @@ static void hear(struct sl_member *m, const rd_kafka_message_t *msg)
 	if (sl_status_is_retriable(s))
 		return;
 	pthread_mutex_lock(&m->lock);
-	m->refused = true;
-	m->why = why;
+	refuse(m, &why);
 	pthread_mutex_unlock(&m->lock);
 	sl_member_wake(m);
 }
@@ -241,8 +253,7 @@ void *sl_member_main(void *member)
 			struct sl_err why = {0};
 			if (join(m, &why) != SL_OK) {
 				pthread_mutex_lock(&m->lock);
-				m->refused = true;
-				m->why = why;
+				refuse(m, &why);
 				pthread_mutex_unlock(&m->lock);
 				m->rejoins = true;
 				again = sl_deadline_ms(AGAIN_MS);

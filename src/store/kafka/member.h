@@ -19,6 +19,7 @@ struct sl_share { /* one partition */
 	bool held; /* cursor means something: mine, or it was before the rebalance that is going on */
 	bool lost; /* another member went on; the next commit says so */
 	bool seeks; /* the stream does not stand at cursor yet */
+	bool sought; /* the owner chose cursor, and there may be no such message yet */
 	int64_t cursor, known, tried; /* position polled; committed as last known; last sent to be committed */
 };
 

@@ -144,6 +144,7 @@ static enum sl_status set_own(struct sl_url *u, struct sl_kafka_options *o, stru
 		{"request_ms", &o->request_ms, 10000, 1000, 300000},
 		{"session_ms", &o->session_ms, 10000, 1000, 1800000},
 		{"heartbeat_ms", &o->heartbeat_ms, 300, 50, 60000},
+		{"batch_bytes", &o->batch_bytes, 1000000, 1000, 16000000},
 	};
 	for (size_t i = 0; i < SL_COUNT(own); i++) {
 		*own[i].at = own[i].value;
@@ -170,12 +171,14 @@ static enum sl_status check_together(struct sl_url *u, const struct sl_kafka_opt
 	const char *security = sl_url_option(u, "security"), *need = NULL, *what = NULL;
 	security = security ? security : "plaintext";
 	bool sasl = strstr(security, "sasl") != NULL, tls = strstr(security, "ssl") != NULL;
-	if (!sasl && (strchr(u->path, '@') || sl_url_option(u, "user") || sl_url_option(u, "mechanism")))
+	if (!sasl && (strchr(u->path, '@') || sl_url_option(u, "user") || sl_url_option(u, "password") ||
+			     sl_url_option(u, "mechanism")))
 		what = "user, password and mechanism", need = "security=sasl_ssl or sasl_plaintext";
 	else if (sasl && !sl_url_option(u, "mechanism"))
 		what = "security=sasl_...", need = "a mechanism";
-	else if (!tls && (sl_url_option(u, "ca") || sl_url_option(u, "cert") || sl_url_option(u, "verify_host")))
-		what = "ca, cert and verify_host", need = "security=ssl or sasl_ssl";
+	else if (!tls && (sl_url_option(u, "ca") || sl_url_option(u, "cert") || sl_url_option(u, "key") ||
+				 sl_url_option(u, "key_password") || sl_url_option(u, "verify_host")))
+		what = "ca, cert, key and verify_host", need = "security=ssl or sasl_ssl";
 	else if (o->heartbeat_ms >= o->session_ms)
 		what = "heartbeat_ms", need = "a longer session_ms";
 	return need ? sl_fail(err, SL_USAGE, "store URL '%s': %s must come with %s", u->text, what, need) : SL_OK;

@@ -153,7 +153,10 @@ enum sl_status sl_kafka_read(void *self, const char *topic, int partition, int64
 	if (s != SL_OK || partition < 0 || partition >= n)
 		return s;
 	sl_kafka_full_name(k, topic, full);
-	pthread_mutex_lock(&k->stream_lock);
+	int64_t until = sl_deadline_ms(k->opt.request_ms);
+	struct timespec at = {until / 1000000, until % 1000000 * 1000};
+	if (pthread_mutex_clocklock(&k->stream_lock, CLOCK_MONOTONIC, &at))
+		return sl_fail(err, SL_BUSY, "kafka %.60s: too many read %s at once", k->opt.brokers, topic);
 	point_at(k, topic, full, partition);
 	s = read_on(k, full, position, max, &b, err);
 	if (s != SL_OK)

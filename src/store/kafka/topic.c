@@ -188,18 +188,19 @@ enum sl_status sl_kafka_make(void *self, const char *topic, int partitions, stru
 	return s;
 }
 
-void sl_kafka_topics_refresh(struct sl_kafka *k)
+bool sl_kafka_topics_refresh(struct sl_kafka *k, int i)
 {
-	struct sl_topic_size size[SL_KAFKA_TOPICS];
+	struct sl_topic_size size = {.topic = ""};
+	char full[SL_KAFKA_NAME];
+	int now = 0;
 	pthread_mutex_lock(&k->lock);
-	int n = k->nsize;
-	memcpy(size, k->size, (size_t)n * sizeof(*size));
+	if (i < k->nsize)
+		size = k->size[i];
 	pthread_mutex_unlock(&k->lock);
-	for (int i = 0; i < n; i++) {
-		char full[SL_KAFKA_NAME];
-		int now = 0;
-		sl_kafka_full_name(k, size[i].topic, full);
-		if (ask(k, full, SL_KAFKA_TICK_MS, &now, NULL) == SL_OK && now > 0 && now <= SL_KAFKA_PARTITIONS)
-			remember(k, size[i].topic, now);
-	}
+	if (!*size.topic)
+		return false;
+	sl_kafka_full_name(k, size.topic, full);
+	if (ask(k, full, SL_KAFKA_TICK_MS, &now, NULL) == SL_OK && now > 0 && now <= SL_KAFKA_PARTITIONS)
+		remember(k, size.topic, now);
+	return true;
 }

@@ -63,7 +63,8 @@ static const char *const mechanisms[] = {
 static enum sl_status wrong(
 	const struct sl_url *u, const char *name, const char *value, const char *want, struct sl_err *err)
 {
-	return sl_fail(err, SL_USAGE, "store URL '%s': %s is '%s'; %s is wanted", u->text, name, value, want);
+	return sl_fail(err, SL_USAGE, "store URL '%s': %s is '%s'; %s is wanted", u->text, name,
+		strcasestr(name, "password") ? "***" : value, want);
 }
 
 static enum sl_status set_bool(
@@ -194,14 +195,21 @@ static enum sl_status make_uri(struct sl_url *u, const struct address *a, mongoc
 	return s;
 }
 
+/* A member that has not read its configuration yet knows no name of its set. */
+static bool is_loading(const bson_t *hello)
+{
+	bson_iter_t at;
+	return bson_iter_init_find(&at, hello, "isreplicaset") && bson_iter_as_bool(&at);
+}
+
 static void on_heartbeat(const mongoc_apm_server_heartbeat_succeeded_t *event)
 {
 	struct sl_mongo *m = mongoc_apm_server_heartbeat_succeeded_get_context(event);
 	const bson_t *hello = mongoc_apm_server_heartbeat_succeeded_get_reply(event);
 	bson_iter_t at;
-	if (!bson_iter_init_find(&at, hello, "setName") || !BSON_ITER_HOLDS_UTF8(&at) ||
-		strcmp(bson_iter_utf8(&at, NULL), m->set))
-		atomic_store(&m->stranger, true);
+	bool named = bson_iter_init_find(&at, hello, "setName") && BSON_ITER_HOLDS_UTF8(&at);
+	if (named || !is_loading(hello))
+		atomic_store(&m->stranger, !named || strcmp(bson_iter_utf8(&at, NULL), m->set) != 0);
 }
 
 static void watch(struct sl_mongo *m)
@@ -229,7 +237,8 @@ enum sl_status sl_mongo_open(struct sl_url *url, struct sl_mongo **ret, struct s
 		struct sl_mongo *m = SL_NEW(struct sl_mongo);
 		*m = (struct sl_mongo){.pool = pool,
 			.where = sl_asprintf("mongodb %.60s/%s", a.hosts, a.db),
-			.set = sl_strdup(mongoc_uri_get_replica_set(uri))};
+			.set = sl_strdup(mongoc_uri_get_replica_set(uri)),
+			.work_ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, 0) * 3 / 4};
 		SL_COPY(m->db, a.db);
 		mongoc_client_pool_set_error_api(pool, MONGOC_ERROR_API_VERSION_2);
 		watch(m);
@@ -260,25 +269,34 @@ static const struct code {
 } codes[] = {
 	{13, SL_USAGE, "the user has not the right; grant it readWrite on this database"},
 	{18, SL_USAGE, "log-in refused; check user, password, authSource and authMechanism"},
+	{24, SL_BUSY, "another operation holds a lock"},
+	{46, SL_BUSY, "another operation holds a lock"},
 	{50, SL_TIMEOUT, "the server gave up in time"},
 	{64, SL_TIMEOUT, "written, but not by a majority in time; is a member of the set down?"},
 	{85, SL_USAGE, "an index of the same key has other options; drop it"},
 	{86, SL_USAGE, "an index of the same name has another key; drop it"},
+	{100, SL_TIMEOUT, "the set has too few members just now for a majority; is one down?"},
 	{112, SL_BUSY, "another write came between"},
 	{121, SL_USAGE, "a validator of the collection refuses the document; remove the validator"},
 	{262, SL_TIMEOUT, "the server gave up in time"},
 	{11000, SL_EXISTS, "the key is there already"},
 	{14031, SL_IO, "the server's disk is full"},
+	{43, SL_AWAY, "the server has dropped the cursor"},
+	{175, SL_AWAY, "the server has dropped the cursor: its collection or index changed"},
+	{237, SL_AWAY, "the server has dropped the cursor"},
 	/* no primary just now, or the server is going */
 	{6, SL_AWAY, NULL},
 	{7, SL_AWAY, NULL},
 	{89, SL_AWAY, NULL},
 	{91, SL_AWAY, NULL},
+	{133, SL_AWAY, NULL},
+	{134, SL_AWAY, NULL},
 	{189, SL_AWAY, NULL},
 	{9001, SL_AWAY, NULL},
 	{10058, SL_AWAY, NULL},
 	{10107, SL_AWAY, NULL},
 	{11600, SL_AWAY, NULL},
+	{11601, SL_AWAY, "the operation was interrupted"},
 	{11602, SL_AWAY, NULL},
 	{13435, SL_AWAY, NULL},
 	{13436, SL_AWAY, NULL},
@@ -295,7 +313,16 @@ static enum sl_status of_server(const bson_error_t *e, const char **what)
 	return SL_IO;
 }
 
-static enum sl_status of_client(const bson_error_t *e, const char **what)
+/* Who was let in before is refused only by a server that is going, or by a cut in the middle of the log-in. */
+static enum sl_status of_log_in(const struct sl_mongo *m, const char **what)
+{
+	bool again = atomic_load(&m->let_in);
+	*what = again ? "the log-in was cut or refused, after it was well; is the server going, or the password changed?"
+		      : "log-in refused; check user, password, authSource and authMechanism";
+	return again ? SL_AWAY : SL_USAGE;
+}
+
+static enum sl_status of_client(const struct sl_mongo *m, const bson_error_t *e, const char **what)
 {
 	switch (e->domain) {
 	case MONGOC_ERROR_SERVER_SELECTION:
@@ -306,13 +333,11 @@ static enum sl_status of_client(const bson_error_t *e, const char **what)
 		return SL_AWAY;
 	case MONGOC_ERROR_SASL:
 	case MONGOC_ERROR_SCRAM:
-		*what = "log-in refused; check user, password, authSource and authMechanism";
-		return SL_USAGE;
+		return of_log_in(m, what);
 	case MONGOC_ERROR_CLIENT:
 		if (e->code != MONGOC_ERROR_CLIENT_AUTHENTICATE)
 			break;
-		*what = "log-in refused; check user, password, authSource and authMechanism";
-		return SL_USAGE;
+		return of_log_in(m, what);
 	case MONGOC_ERROR_BSON:
 	case MONGOC_ERROR_COMMAND:
 		*what = "the client refuses to send it";
@@ -329,7 +354,7 @@ enum sl_status sl_mongo_fail(const struct sl_mongo *m, const bson_error_t *e, st
 	const char *what;
 	char message[121];
 	bool server = e->domain == MONGOC_ERROR_SERVER || e->domain == MONGOC_ERROR_WRITE_CONCERN;
-	enum sl_status s = server ? of_server(e, &what) : of_client(e, &what);
+	enum sl_status s = server ? of_server(e, &what) : of_client(m, e, &what);
 	SL_COPY_CUT(message, e->message);
 	for (char *c = message; *c; c++)
 		if ((unsigned char)*c < 0x20)

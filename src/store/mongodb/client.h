@@ -13,8 +13,10 @@ struct sl_mongo {
 	mongoc_client_pool_t *pool;
 	char *where; /* "mongodb HOSTS/DATABASE", for error texts */
 	char *set; /* replicaSet; NULL: any */
-	_Atomic bool stranger; /* a server answered that is not of that set */
+	_Atomic bool stranger; /* the server that answered last is not of that set */
+	_Atomic bool let_in; /* prepare() was well */
 	char db[64];
+	int work_ms; /* how long the server may work on one answer; below socketTimeoutMS */
 };
 
 /* USAGE for a wrong option. Contacts no server. */

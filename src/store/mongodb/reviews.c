@@ -283,23 +283,29 @@ static void take_leases(const bson_t *row, struct sl_review_stats *st)
 	st->leases = number(row, "n");
 }
 
-/* By the index `next` alone. Of a large store the answer is kept for a while. */
+/* By the index `next` alone. Of a large store the answer is kept for a while, also that it took too long: then
+ * the last counts are as good as new ones. */
 static enum sl_status count_states(struct sl_reviews_db *f, struct sl_review_stats *ret, struct sl_err *err)
 {
 	enum sl_status s = SL_OK;
 	pthread_mutex_lock(&f->count_lock);
 	const struct sl_review_stats *old = &f->counted;
-	bool large = old->open + old->tie + old->decided > SL_MONGO_EXACT;
+	int64_t all = old->open + old->tie + old->decided;
+	bool large = f->gave_up || all > SL_MONGO_EXACT;
 	if (!large || sl_mono_us() - f->counted_us > (int64_t)SL_MONGO_COUNT_MS * 1000) {
 		struct sl_review_stats now = {0};
 		bson_t *p = sl_mongo_json(
 			"{\"pipeline\":[{\"$match\":{\"state\":{\"$in\":[\"open\",\"tie\",\"decided\"]}}},"
 			"{\"$group\":{\"_id\":\"$state\",\"n\":{\"$sum\":1},\"votes\":{\"$sum\":\"$nvotes\"}}}]}");
-		s = aggregate(f, p, sl_mongo_json("{\"hint\":\"next\"}"), take_state, &now, err);
+		bson_t *opts = BCON_NEW("hint", "next", "maxTimeMS", BCON_INT64(f->m->work_ms));
+		s = aggregate(f, p, opts, take_state, &now, err);
 		f->counted_us = sl_mono_us();
+		f->gave_up = s == SL_TIMEOUT;
 		if (s == SL_OK)
 			f->counted = now;
 	}
+	if (f->gave_up)
+		s = all ? SL_OK : sl_fail(err, SL_TIMEOUT, "%s: to count the reviews takes too long", f->m->where);
 	*ret = f->counted;
 	pthread_mutex_unlock(&f->count_lock);
 	return s;

@@ -25,6 +25,7 @@ struct sl_reviews_db {
 	pthread_mutex_t count_lock;
 	struct sl_review_stats counted; /* open, tie, decided, votes; under count_lock */
 	int64_t counted_us;
+	bool gave_up; /* counting took the server too long */
 };
 
 /* Grows in this process; unique among all but for one in a million in the same ms. */

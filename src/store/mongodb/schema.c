@@ -10,6 +10,8 @@ static const char indexes[] = "{\"createIndexes\":\"reviews\",\"indexes\":["
 			      "{\"name\":\"holder\",\"key\":{\"leases.voter\":1},\"sparse\":true},"
 			      "{\"name\":\"until\",\"key\":{\"leases.until\":1},\"sparse\":true},"
 			      "{\"name\":\"outbox\",\"key\":{\"outbox\":1},\"sparse\":true},"
+			      "{\"name\":\"order\",\"key\":{\"added\":1,\"_id\":1}},"
+			      "{\"name\":\"state\",\"key\":{\"state\":1,\"_id\":1}},"
 			      "{\"name\":\"voter\",\"key\":{\"voters\":1,\"state\":1}},"
 			      "{\"name\":\"agreed\",\"key\":{\"agreed\":1},\"sparse\":true}]}";
 
@@ -93,6 +95,8 @@ enum sl_status sl_mongo_prepare(struct sl_mongo *m, struct sl_err *err)
 {
 	bool found = false;
 	enum sl_status s = read_format(m, &found, err);
+	if (s == SL_USAGE) /* a log-in that was cut looks like one that was refused: only the same again is believed */
+		s = read_format(m, &found, err);
 	if (s == SL_AWAY && atomic_load(&m->stranger)) /* the driver leaves such servers out */
 		return sl_fail(err, SL_USAGE, "%s: the server that answers is no member of replicaSet '%.60s'",
 			m->where, m->set);
@@ -103,5 +107,12 @@ enum sl_status sl_mongo_prepare(struct sl_mongo *m, struct sl_err *err)
 	SL_AUTO(sl_mongo_give) struct sl_mongo_use u = {0};
 	if (s == SL_OK)
 		s = sl_mongo_take(m, "reviews", &u, err);
-	return s == SL_OK ? sl_mongo_command(&u, sl_mongo_json(indexes), NULL, err) : s;
+	if (s != SL_OK)
+		return s;
+	s = sl_mongo_command(&u, sl_mongo_json(indexes), NULL, err);
+	if (s == SL_AWAY || s == SL_TIMEOUT) /* of a large collection this takes longer than any call */
+		return sl_prefix(err, s, "the server may still be building indexes; try again later");
+	if (s == SL_OK)
+		atomic_store(&m->let_in, true);
+	return s;
 }

@@ -65,7 +65,10 @@ static enum sl_status seek(void *consumer, int partition, int64_t position, stru
 static int partitions(void *self, const char *topic)
 {
 	struct wrap *w = self;
-	return w->ops->partitions(w->self, topic);
+	struct sl_err *err = NULL;
+	int n = 0;
+	enum sl_status s = CALL("partitions", (n = w->ops->partitions(w->self, topic)) > 0 ? SL_OK : SL_AWAY, );
+	return s == SL_OK ? n : 0;
 }
 
 static enum sl_status read_log(void *self, const char *topic, int partition, int64_t position, int max,
