@@ -83,18 +83,21 @@ void sl_reply_done(struct sl_reply *r)
 	*r = (struct sl_reply){.retry_after_ms = -1};
 }
 
-/* Keeps the body's memory. */
-static void reply_reset(struct sl_reply *r, size_t cap)
+void sl_reply_reset(struct sl_reply *r)
 {
 	struct sl_buf body = r->body;
 
 	body.len = 0;
-	body.cap = cap;
-	if (body.ptr && body.size > cap) {
-		sl_buf_done(&body);
-		body.cap = cap;
-	}
+	if (body.ptr)
+		body.ptr[0] = 0; /* it may be read as a text */
 	*r = (struct sl_reply){.retry_after_ms = -1, .body = body};
+}
+
+static void set_cap(struct sl_buf *body, size_t cap)
+{
+	if (body->size > cap)
+		sl_buf_done(body);
+	body->cap = cap;
 }
 
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
@@ -334,7 +337,8 @@ enum sl_status sl_client_call(struct sl_client *c, const struct sl_call *call, s
 	int64_t left_ms = 0;
 	long code = 0;
 
-	reply_reset(ret, call->body_max ? call->body_max : SL_CLIENT_BODY);
+	sl_reply_reset(ret);
+	set_cap(&ret->body, call->body_max ? call->body_max : SL_CLIENT_BODY);
 	enum sl_status s = check_call(call, shown, err);
 	if (s != SL_OK)
 		return s;

@@ -43,6 +43,7 @@ struct sl_reply {
 	struct sl_buf body;
 };
 void sl_reply_done(struct sl_reply *r);
+void sl_reply_reset(struct sl_reply *r); /* as before a call; keeps the body's memory */
 
 /* Who we are to the server and how we know it. Strings are copied; NULL: libcurl's default. */
 struct sl_client_how {

@@ -255,7 +255,8 @@ enum sl_status sl_gateways_ask(
 		enum sl_status s = ask_one(g, ask, at, share(g, ask, n, deadline_us), ret, &last);
 		bool failed = s == SL_AWAY || s == SL_TIMEOUT;
 
-		judge(g, at, failed);
+		if (s != SL_BUSY) /* then nobody was asked */
+			judge(g, at, failed);
 		if (s == SL_OK && ret_at)
 			*ret_at = at + 1;
 		if (s == SL_OK)
