@@ -136,6 +136,10 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 	char text[24];
 
 	n *= size;
+	if (n > 5 && !memcmp(p, "HTTP/", 5)) { /* of the next answer: after a 100, or a log-in */
+		r->type[0] = r->etag[0] = r->location[0] = 0;
+		r->retry_after_ms = -1;
+	}
 	if (header_is(p, n, "Content-Type", r->type, sizeof(r->type)) ||
 		header_is(p, n, "ETag", r->etag, sizeof(r->etag)) ||
 		header_is(p, n, "Location", r->location, sizeof(r->location)))
@@ -287,6 +291,10 @@ static void set_options(struct sl_client *c, struct transfer *t, struct curl_sli
 		curl_easy_setopt(h, CURLOPT_XFERINFODATA, t);
 		curl_easy_setopt(h, CURLOPT_NOPROGRESS, 0L);
 	}
+	if (t->call->never_twice) {
+		curl_easy_setopt(h, CURLOPT_FRESH_CONNECT, 1L);
+		curl_easy_setopt(h, CURLOPT_FORBID_REUSE, 1L);
+	}
 	if (left_ms > 0)
 		curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)SL_MIN(left_ms, (int64_t)86400000));
 	set_identity(c);
@@ -315,6 +323,15 @@ static enum sl_status status_of(CURLcode code, const struct transfer *t)
 	default:
 		return SL_AWAY;
 	}
+}
+
+/* Did connect_ms end it, and not the call's deadline? Then nothing was sent. */
+static bool is_unconnected(const struct sl_client *c, int64_t left_ms)
+{
+	curl_off_t before = 0;
+
+	curl_easy_getinfo(c->curl, CURLINFO_PRETRANSFER_TIME_T, &before);
+	return !before && c->connect_ms && (!left_ms || c->connect_ms < left_ms);
 }
 
 static enum sl_status check_call(const struct sl_call *call, const char *shown, struct sl_err *err)
@@ -350,6 +367,8 @@ enum sl_status sl_client_call(struct sl_client *c, const struct sl_call *call, s
 	c->why[0] = 0;
 	CURLcode done = curl_easy_perform(c->curl);
 	s = status_of(done, &t);
+	if (s == SL_TIMEOUT && is_unconnected(c, left_ms))
+		s = SL_AWAY;
 	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &code);
 	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, NULL);
 	ret->status = (int)code;
@@ -408,6 +427,8 @@ enum sl_status sl_client_retry(
 			again = false;
 		if (again && sl_client_wait(wait, call->cancel))
 			continue;
+		if (again)
+			return sl_fail(err, SL_CANCELLED, "stopped before it was tried again");
 		if (s != SL_OK && err)
 			*err = last;
 		return s;
