@@ -360,7 +360,7 @@ enum sl_status sl_client_call(struct sl_client *c, const struct sl_call *call, s
 	if (s != SL_OK)
 		return s;
 	if (call->deadline_us && call->deadline_us != SL_FOREVER)
-		left_ms = SL_MAX((call->deadline_us - sl_mono_us()) / 1000, 1);
+		left_ms = SL_MAX((call->deadline_us - sl_mono_us() + 999) / 1000, 1); /* not before it has passed */
 
 	SL_AUTO(freep_slist) struct curl_slist *headers = headers_of(call);
 	set_options(c, &t, headers, left_ms);
