@@ -279,7 +279,11 @@ enum sl_status sl_gateways_ask(
 		enum sl_status s = ask_one(g, ask, at, share(g, ask, n, deadline_us), ret, &last);
 		bool failed = s == SL_AWAY || s == SL_TIMEOUT;
 
-		if (s != SL_BUSY) /* then nobody was asked */
+		if (s == SL_BUSY && !sl_is_past(deadline_us)) { /* nobody was asked: no try */
+			n--;
+			continue;
+		}
+		if (s != SL_BUSY)
 			judge(g, at, failed);
 		if (s == SL_OK && ret_at)
 			*ret_at = at + 1;

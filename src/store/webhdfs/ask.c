@@ -150,6 +150,10 @@ enum sl_status hdfs_ask(struct hdfs *h, const struct hdfs_ask *a, struct sl_repl
 	for (int n = 1;; n++) {
 		int node = (first + n - 1) % h->nnodes;
 		enum sl_status s = ask_node(h, a, h->node[node], ret, &why);
+		if (s == SL_BUSY && !sl_is_past(a->deadline_us)) { /* nobody was asked: no try */
+			n--;
+			continue;
+		}
 		if (node != first && is_active(s))
 			atomic_store(&h->active, node);
 		if (s == SL_OK)

@@ -79,7 +79,8 @@ static bool again(const struct hdfs *h, struct tries *t, const struct sl_err *wh
 		t->last = *why;
 	if (!retriable || (!alone && !*t->host) || !hdfs_wait(h, ++t->n, deadline_us))
 		return false;
-	SL_COPY(t->avoid, t->host);
+	if (why->status != SL_BUSY) /* then it was not asked */
+		SL_COPY(t->avoid, t->host);
 	return true;
 }
 
