@@ -226,3 +226,42 @@ TEST(store_webhdfs, what_the_active_said_is_told_and_not_that_another_is_standby
 	play_close(&p);
 	stage_close(&standby);
 }
+
+TEST(store_webhdfs, a_temporary_is_a_day_old_by_the_clock_of_the_server)
+{
+	char list[TEXT];
+	struct play p = {
+		.own = {{"op=LISTSTATUS_BATCH", list, 0, 0}, {"DELETE /webhdfs/v1/root/.tmp/put-old?", YES, 0, 0},
+			{"DELETE /webhdfs/v1/root/.tmp/put-new?", YES, 0, 0}}};
+
+	stage_answer(list, TEXT, JSON,
+		"{\"DirectoryListing\":{\"partialListing\":{\"FileStatuses\":{\"FileStatus\":["
+		"{\"pathSuffix\":\"put-new\",\"type\":\"FILE\",\"length\":1,\"modificationTime\":199000000},"
+		"{\"pathSuffix\":\"put-old\",\"type\":\"FILE\",\"length\":1,\"modificationTime\":100000000}"
+		"]}},\"remainingEntries\":0}}");
+	play_open(&p, CREATED); /* its folder's time is 200000000 ms */
+	CHECK_EQ(said(&p, p.own[1].of), 1);
+	CHECK_EQ(said(&p, p.own[2].of), 0);
+	play_close(&p);
+}
+
+TEST(store_webhdfs, a_missing_digest_is_corrupt_whatever_the_exception)
+{
+	static const char *const answer[] = {
+		HEAD("403 Forbidden", JSON,
+			114) "{\"RemoteException\":{\"exception\":\"IOException\",\"message\":\"At least one of the attributes provided was not found.\"}}",
+		HEAD("403 Forbidden", JSON,
+			71) "{\"RemoteException\":{\"exception\":\"XAttrNotFoundException\",\"message\":\"\"}}",
+	};
+
+	for (size_t i = 0; i < SL_COUNT(answer); i++) {
+		struct play p = {.own = {{"/a/b?op=GETFILESTATUS", NULL, 0, 0}, {"op=GETXATTRS", answer[i], 0, 0}}};
+		SL_AUTO(sl_buf_done) struct sl_buf got = {0};
+		struct sl_err err = {0};
+
+		p.own[0].say = p.file;
+		play_open(&p, CREATED);
+		CHECK_STATUS(sl_artifacts_get(p.a, "a/b", &got, &err), SL_CORRUPT);
+		play_close(&p);
+	}
+}
