@@ -41,6 +41,9 @@ enum sl_status sl_fail(struct sl_err *err, enum sl_status s, const char *fmt, ..
 	vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
 	sl_text_mend(err->text); /* what it quotes may be anything, or cut */
+	for (char *p = err->text; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?'; /* it is one line, and a terminal's */
 	return s;
 }
 

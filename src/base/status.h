@@ -52,13 +52,13 @@ const char *sl_status_name(enum sl_status s); /* "NOT_FOUND" */
 int sl_status_exit(enum sl_status s); /* process exit code */
 bool sl_status_is_retriable(enum sl_status s);
 
-/* Fills err (if not NULL) with status and text, UTF-8 and cut at SL_ERR_TEXT; returns status. */
+/* Fills err (if not NULL) with status and text, UTF-8, without control characters and cut at SL_ERR_TEXT; returns status. */
 enum sl_status sl_fail(struct sl_err *err, enum sl_status s, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* sl_fail with ": " and strerror(errnum) appended. */
 enum sl_status sl_fail_errno(struct sl_err *err, enum sl_status s, int errnum, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
-/* Puts "prefix: " before err's text; returns err->status (or s if err is NULL). */
+/* Puts "prefix: " before err's text and makes s its status; returns s. */
 enum sl_status sl_prefix(struct sl_err *err, enum sl_status s, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -164,7 +164,7 @@ static enum sl_status put_again(struct sl_artifacts *a, const char *path, struct
 	enum sl_status s = SL_OK;
 	for (int i = 0; i < TRIES; i++) {
 		s = sl_artifacts_put(a, path, bytes, err);
-		if (s != SL_AWAY && s != SL_TIMEOUT)
+		if (!sl_status_is_retriable(s))
 			break;
 	}
 	return s;

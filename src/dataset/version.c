@@ -213,7 +213,7 @@ enum sl_status sl_version_check(struct sl_artifacts *a, json_t *manifest, json_t
 		struct each e = {c.shard.deal, check_row, &c};
 		if (got == SL_OK)
 			got = sl_shard_each(sl_buf_slice(&tar), each_row, &e, &why);
-		if (got == SL_AWAY || got == SL_TIMEOUT || got == SL_IO) {
+		if (sl_status_is_retriable(got) || got == SL_IO) {
 			sl_tally_done(&c.tally);
 			return err ? (*err = why).status : got;
 		}

@@ -83,18 +83,21 @@ void sl_reply_done(struct sl_reply *r)
 	*r = (struct sl_reply){.retry_after_ms = -1};
 }
 
-/* Keeps the body's memory. */
-static void reply_reset(struct sl_reply *r, size_t cap)
+void sl_reply_reset(struct sl_reply *r)
 {
 	struct sl_buf body = r->body;
 
 	body.len = 0;
-	body.cap = cap;
-	if (body.ptr && body.size > cap) {
-		sl_buf_done(&body);
-		body.cap = cap;
-	}
+	if (body.ptr)
+		body.ptr[0] = 0; /* it may be read as a text */
 	*r = (struct sl_reply){.retry_after_ms = -1, .body = body};
+}
+
+static void set_cap(struct sl_buf *body, size_t cap)
+{
+	if (body->size > cap)
+		sl_buf_done(body);
+	body->cap = cap;
 }
 
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
@@ -133,6 +136,10 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 	char text[24];
 
 	n *= size;
+	if (n > 5 && !memcmp(p, "HTTP/", 5)) { /* of the next answer: after a 100, or a log-in */
+		r->type[0] = r->etag[0] = r->location[0] = 0;
+		r->retry_after_ms = -1;
+	}
 	if (header_is(p, n, "Content-Type", r->type, sizeof(r->type)) ||
 		header_is(p, n, "ETag", r->etag, sizeof(r->etag)) ||
 		header_is(p, n, "Location", r->location, sizeof(r->location)))
@@ -284,6 +291,10 @@ static void set_options(struct sl_client *c, struct transfer *t, struct curl_sli
 		curl_easy_setopt(h, CURLOPT_XFERINFODATA, t);
 		curl_easy_setopt(h, CURLOPT_NOPROGRESS, 0L);
 	}
+	if (t->call->never_twice) {
+		curl_easy_setopt(h, CURLOPT_FRESH_CONNECT, 1L);
+		curl_easy_setopt(h, CURLOPT_FORBID_REUSE, 1L);
+	}
 	if (left_ms > 0)
 		curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)SL_MIN(left_ms, (int64_t)86400000));
 	set_identity(c);
@@ -314,6 +325,15 @@ static enum sl_status status_of(CURLcode code, const struct transfer *t)
 	}
 }
 
+/* Did connect_ms end it, and not the call's deadline? Then nothing was sent. */
+static bool is_unconnected(const struct sl_client *c, int64_t left_ms)
+{
+	curl_off_t before = 0;
+
+	curl_easy_getinfo(c->curl, CURLINFO_PRETRANSFER_TIME_T, &before);
+	return !before && c->connect_ms && (!left_ms || c->connect_ms < left_ms);
+}
+
 static enum sl_status check_call(const struct sl_call *call, const char *shown, struct sl_err *err)
 {
 	for (int i = 0; i < SL_CLIENT_HEADERS && call->headers[i]; i++)
@@ -334,18 +354,21 @@ enum sl_status sl_client_call(struct sl_client *c, const struct sl_call *call, s
 	int64_t left_ms = 0;
 	long code = 0;
 
-	reply_reset(ret, call->body_max ? call->body_max : SL_CLIENT_BODY);
+	sl_reply_reset(ret);
+	set_cap(&ret->body, call->body_max ? call->body_max : SL_CLIENT_BODY);
 	enum sl_status s = check_call(call, shown, err);
 	if (s != SL_OK)
 		return s;
 	if (call->deadline_us && call->deadline_us != SL_FOREVER)
-		left_ms = SL_MAX((call->deadline_us - sl_mono_us()) / 1000, 1);
+		left_ms = SL_MAX((call->deadline_us - sl_mono_us() + 999) / 1000, 1); /* not before it has passed */
 
 	SL_AUTO(freep_slist) struct curl_slist *headers = headers_of(call);
 	set_options(c, &t, headers, left_ms);
 	c->why[0] = 0;
 	CURLcode done = curl_easy_perform(c->curl);
 	s = status_of(done, &t);
+	if (s == SL_TIMEOUT && is_unconnected(c, left_ms))
+		s = SL_AWAY;
 	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &code);
 	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, NULL);
 	ret->status = (int)code;
@@ -404,6 +427,8 @@ enum sl_status sl_client_retry(
 			again = false;
 		if (again && sl_client_wait(wait, call->cancel))
 			continue;
+		if (again)
+			return sl_fail(err, SL_CANCELLED, "stopped before it was tried again");
 		if (s != SL_OK && err)
 			*err = last;
 		return s;

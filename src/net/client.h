@@ -9,7 +9,7 @@
  * never `http`). Deadlines as base/clock.h; sizes in bytes; waits in ms.
  *
  * OK: the server answered, whatever its status code. INVALID: the URL or a header is no such
- * thing. AWAY: no connection, or it broke. TIMEOUT: the deadline passed. TOO_LARGE: the body
+ * thing. AWAY: no connection, or it broke. Also when connect_ms passed. TIMEOUT: the deadline passed. TOO_LARGE: the body
  * is over body_max. CANCELLED: *cancel became true. USAGE: a file of `how` cannot be used. REFUSED:
  * the server is not who `ca` says. After AWAY, TIMEOUT and CANCELLED it is
  * unknown whether the server did what was asked. Every text names method and URL (without
@@ -32,6 +32,9 @@ struct sl_call {
 	int64_t deadline_us; /* 0 counts as SL_FOREVER */
 	size_t body_max; /* 0: SL_CLIENT_BODY */
 	const atomic_bool *cancel; /* NULL: cannot be cancelled */
+	/* Over a connection of its own. Otherwise what a kept one was too dead to carry is sent again over
+	 * another, and a server that had heard it hears it twice. */
+	bool never_twice;
 };
 
 struct sl_reply {
@@ -43,6 +46,7 @@ struct sl_reply {
 	struct sl_buf body;
 };
 void sl_reply_done(struct sl_reply *r);
+void sl_reply_reset(struct sl_reply *r); /* as before a call; keeps the body's memory */
 
 /* Who we are to the server and how we know it. Strings are copied; NULL: libcurl's default. */
 struct sl_client_how {

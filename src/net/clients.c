@@ -61,8 +61,10 @@ enum sl_status sl_clients_call(
 {
 	struct sl_client *c = take(p, call->deadline_us ? call->deadline_us : SL_FOREVER);
 
-	if (!c)
-		return sl_fail(err, SL_TIMEOUT, "all %d connections were busy until the deadline", p->size);
+	if (!c) {
+		sl_reply_reset(ret);
+		return sl_fail(err, SL_BUSY, "all %d connections were busy until the deadline", p->size);
+	}
 	enum sl_status s = sl_client_retry(c, call, how, ret, err);
 	give(p, c);
 	return s;

@@ -13,7 +13,7 @@ enum { CROP_PIXELS = 4096 * 4096 };
 
 static bool is_of_the_work(enum sl_status s)
 {
-	return s == SL_AWAY || s == SL_TIMEOUT || s == SL_IO || s == SL_CANCELLED;
+	return sl_status_is_retriable(s) || s == SL_IO || s == SL_CANCELLED;
 }
 
 /* ---- segments ---- */

@@ -87,6 +87,22 @@ enum sl_status sl_artifacts_get(struct sl_artifacts *s, const char *path, struct
 	return st != SL_OK ? st : SL_METERED(meter[GET], s->impl.ops->get(s->impl.self, path, ret, err));
 }
 
+/* A folder on a server may hold what others put there. */
+static void drop_foreign(struct sl_artifact_list *l)
+{
+	int n = 0;
+	for (int i = 0; i < l->n; i++) {
+		if (check_path(l->path[i], NULL) != SL_OK)
+			continue;
+		if (n < i) {
+			memcpy(l->path[n], l->path[i], SL_ARTIFACT_PATH);
+			l->size[n] = l->size[i];
+		}
+		n++;
+	}
+	l->n = n;
+}
+
 struct item {
 	char path[SL_ARTIFACT_PATH];
 	int64_t size;
@@ -120,6 +136,7 @@ enum sl_status sl_artifacts_list(
 		sl_artifact_list_done(&l);
 		return st;
 	}
+	drop_foreign(&l);
 	if (l.n)
 		sort(&l);
 	*ret = l;

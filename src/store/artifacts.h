@@ -6,7 +6,7 @@
  * (CONFLICT: "a" and "a/b"). An object is whole or not there. Owner: the caller. Thread: any that may block.
  * Errors: NOT_FOUND, EXISTS, INVALID (path), CORRUPT (bytes differ from the stored
  * sha256), TOO_LARGE, AWAY/TIMEOUT (unknown: put again; EXISTS with the same bytes is
- * success to the caller who knows its digest).
+ * success to the caller who knows its digest), BUSY (no connection was free: put again).
  */
 #pragma once
 #include "base/buf.h"

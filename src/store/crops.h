@@ -3,7 +3,7 @@
  * The crop store: small JPEGs by key, with what was known when they were cut.
  * Owner: the caller. Thread: any that may block (never http). Concurrent writes share
  * one disk write. Errors: NOT_FOUND, EXISTS, AWAY/TIMEOUT (outcome of a put unknown: put
- * again), CORRUPT.
+ * again), BUSY (no connection was free: nothing was done), CORRUPT.
  */
 #pragma once
 #include "base/buf.h"

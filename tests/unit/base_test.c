@@ -20,6 +20,8 @@ TEST(status, first_cause_stays_behind_prefixes)
 	CHECK_STR(err.text, "store: disk 7");
 	CHECK_EQ(sl_status_exit(SL_IO), 3);
 	CHECK_STR(sl_status_name(SL_NOT_FOUND), "NOT_FOUND");
+	sl_fail(&err, SL_IO, "said %s", "a\r\nb\x1b[31m\x7f");
+	CHECK_STR(err.text, "said a??b?[31m?"); /* one line, and a terminal's */
 }
 
 TEST(buf, cap_is_kept)

@@ -7,94 +7,8 @@
 #include "base/thread.h"
 #include "harness.h"
 #include "net/client.h"
-#include <arpa/inet.h>
+#include "stage.h"
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-enum { PARTS = 8 };
-
-struct stage {
-	int fd, port;
-	const char *part[PARTS]; /* answers in order; NULL: closes without one; "" never answers */
-	int nparts;
-	_Atomic int asked, connections;
-	char got[PARTS][4096];
-	pthread_t thread;
-};
-
-/* One request whole: head, then Content-Length bytes. False at the end of the connection. */
-static bool read_request(int fd, char *buf, size_t size)
-{
-	size_t n = 0;
-
-	for (;;) {
-		ssize_t got = recv(fd, buf + n, size - 1 - n, 0);
-
-		if (got <= 0)
-			return false;
-		n += (size_t)got;
-		buf[n] = 0;
-		char *head = strstr(buf, "\r\n\r\n"), *len = strstr(buf, "Content-Length: ");
-		size_t body = len ? strtoul(len + 16, NULL, 10) : 0;
-
-		if (head && n >= (size_t)(head + 4 - buf) + body)
-			return true;
-	}
-}
-
-static void *play(void *arg)
-{
-	struct stage *s = arg;
-	int fd;
-
-	while (s->asked < s->nparts && (fd = accept(s->fd, NULL, NULL)) >= 0) {
-		s->connections++;
-		while (s->asked < s->nparts && read_request(fd, s->got[s->asked], sizeof(s->got[0]))) {
-			const char *part = s->part[s->asked++];
-
-			if (part && *part) {
-				if (send(fd, part, strlen(part), MSG_NOSIGNAL) < 0)
-					break;
-			} else if (part) {
-				char byte;
-
-				if (recv(fd, &byte, 1, 0) <= 0) /* until the client gives up */
-					break;
-			} else {
-				break;
-			}
-		}
-		close(fd);
-	}
-	return NULL;
-}
-
-static void stage_open(struct stage *s)
-{
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t n = sizeof(a);
-
-	s->fd = socket(AF_INET, SOCK_STREAM, 0);
-	CHECK(bind(s->fd, (struct sockaddr *)&a, n) == 0 && listen(s->fd, 8) == 0);
-	CHECK(getsockname(s->fd, (struct sockaddr *)&a, &n) == 0);
-	s->port = ntohs(a.sin_port);
-	s->thread = sl_thread_start("stage", play, s);
-}
-
-static void stage_close(struct stage *s)
-{
-	shutdown(s->fd, SHUT_RDWR);
-	close(s->fd);
-	pthread_join(s->thread, NULL);
-}
-
-static const char *url_of(const struct stage *s, char *buf, size_t n, const char *path)
-{
-	snprintf(buf, n, "http://127.0.0.1:%d%s", s->port, path);
-	return buf;
-}
 
 #define OK_HI "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\nETag: \"a\"\r\n\r\nhi"
 #define BUSY "HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n"
@@ -109,7 +23,7 @@ TEST(client, reads_status_headers_body_and_keeps_the_connection)
 	char url[64];
 
 	stage_open(&s);
-	CHECK_OK(sl_client_call(c, &(struct sl_call){.url = url_of(&s, url, sizeof(url), "/x?y=1")}, &r, &err));
+	CHECK_OK(sl_client_call(c, &(struct sl_call){.url = stage_url(&s, url, sizeof(url), "/x?y=1")}, &r, &err));
 	CHECK_EQ(r.status, 200);
 	CHECK_STR(r.type, "text/plain");
 	CHECK_STR(r.etag, "\"a\"");
@@ -143,7 +57,7 @@ TEST(client, a_body_over_its_cap_is_too_large)
 	char url[64];
 
 	stage_open(&s);
-	struct sl_call call = {.url = url_of(&s, url, sizeof(url), "/"), .body_max = 1};
+	struct sl_call call = {.url = stage_url(&s, url, sizeof(url), "/"), .body_max = 1};
 	CHECK_STATUS(sl_client_call(c, &call, &r, &err), SL_TOO_LARGE);
 	CHECK(strstr(err.text, "larger than 1 bytes"));
 	sl_client_free(c);
@@ -159,7 +73,7 @@ TEST(client, a_server_that_says_nothing_is_a_timeout)
 	char url[64];
 
 	stage_open(&s);
-	struct sl_call call = {.url = url_of(&s, url, sizeof(url), "/"), .deadline_us = sl_deadline_ms(80)};
+	struct sl_call call = {.url = stage_url(&s, url, sizeof(url), "/"), .deadline_us = sl_deadline_ms(80)};
 	CHECK_STATUS(sl_client_call(c, &call, &r, &err), SL_TIMEOUT);
 	CHECK(strstr(err.text, url));
 	CHECK_STATUS(sl_client_call(c, &call, &r, &err), SL_TIMEOUT); /* known before it starts */
@@ -192,7 +106,7 @@ TEST(client, user_and_password_go_along_and_stay_out_of_the_text)
 	char url[64];
 
 	stage_open(&s);
-	CHECK_OK(sl_client_call(c, &(struct sl_call){.url = url_of(&s, url, sizeof(url), "/")}, &r, &err));
+	CHECK_OK(sl_client_call(c, &(struct sl_call){.url = stage_url(&s, url, sizeof(url), "/")}, &r, &err));
 	CHECK(strstr(s.got[0], "Authorization: Basic bWU6c2VjcmV0\r\n"));
 	CHECK_STATUS(sl_client_call(c, &(struct sl_call){.url = "http://127.0.0.1:1/"}, &r, &err), SL_AWAY);
 	CHECK(!strstr(err.text, "secret"));
@@ -212,6 +126,91 @@ TEST(client, cancel_ends_a_call)
 	sl_client_free(c);
 }
 
+TEST(client, what_must_not_be_heard_twice_is_asked_over_a_new_connection)
+{
+	struct stage s = {.nparts = 6, .part = {OK_HI, NULL, OK_HI, OK_HI, NULL, OK_HI}};
+	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
+	struct sl_client *c = sl_client_new(NULL);
+	struct sl_err err = {0};
+	char url[64];
+
+	stage_open(&s);
+	struct sl_call call = {.url = stage_url(&s, url, sizeof(url), "/")};
+	CHECK_OK(sl_client_call(c, &call, &r, &err));
+	CHECK_OK(sl_client_call(c, &call, &r, &err)); /* the kept connection dies of it: it is said again */
+	CHECK_EQ(s.asked, 3);
+	CHECK_OK(sl_client_call(c, &call, &r, &err));
+	call.never_twice = true;
+	CHECK_STATUS(sl_client_call(c, &call, &r, &err), SL_AWAY);
+	CHECK_EQ(s.asked, 5);
+	CHECK_OK(sl_client_call(c, &call, &r, &err));
+	sl_client_free(c);
+	stage_close(&s);
+}
+
+TEST(client, headers_are_those_of_the_last_answer)
+{
+	struct stage s = {.nparts = 1,
+		.part = {"HTTP/1.1 103 Early\r\nETag: \"b\"\r\nLocation: http://b/\r\nRetry-After: 7\r\n\r\n"
+			 "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}};
+	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
+	struct sl_client *c = sl_client_new(NULL);
+	struct sl_err err = {0};
+	char url[64];
+
+	stage_open(&s);
+	CHECK_OK(sl_client_call(c, &(struct sl_call){.url = stage_url(&s, url, sizeof(url), "/")}, &r, &err));
+	CHECK_EQ(r.status, 200);
+	CHECK(!*r.etag && !*r.location && r.retry_after_ms == -1);
+	sl_client_free(c);
+	stage_close(&s);
+}
+
+TEST(client, a_connection_that_does_not_come_about_is_away_before_the_deadline)
+{
+	struct stage s = {.nparts = 1, .part = {""}}; /* speaks no TLS */
+	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
+	struct sl_client *c = sl_client_new(&(struct sl_client_how){.connect_ms = 50});
+	struct sl_err err = {0};
+	char url[64];
+
+	stage_open(&s);
+	snprintf(url, sizeof(url), "https://127.0.0.1:%d/", s.port);
+	struct sl_call call = {.url = url, .deadline_us = sl_deadline_ms(20000)};
+	CHECK_STATUS(sl_client_call(c, &call, &r, &err), SL_AWAY);
+	CHECK_EQ(s.asked, 0);
+	sl_client_free(c);
+	stage_close(&s);
+}
+
+static void *stop(void *arg)
+{
+	struct stage *s = ((void **)arg)[0];
+	while (!s->asked)
+		sched_yield();
+	atomic_store((atomic_bool *)((void **)arg)[1], true);
+	return NULL;
+}
+
+TEST(client, cancel_ends_the_wait_for_another_try)
+{
+	struct stage s = {.nparts = 1, .part = {"HTTP/1.1 503 Busy\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n"}};
+	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
+	struct sl_client *c = sl_client_new(NULL);
+	struct sl_err err = {0};
+	atomic_bool cancel = false;
+	void *both[] = {&s, &cancel};
+	char url[64];
+
+	stage_open(&s);
+	struct sl_call call = {.url = stage_url(&s, url, sizeof(url), "/"), .cancel = &cancel};
+	pthread_t thread = sl_thread_start("stop", stop, both);
+	CHECK_STATUS(sl_client_retry(c, &call, SL_RETRY_DEFAULT, &r, &err), SL_CANCELLED);
+	pthread_join(thread, NULL);
+	sl_client_free(c);
+	stage_close(&s);
+}
+
 TEST(client, retry_goes_on_after_503_and_a_broken_connection)
 {
 	struct stage s = {.nparts = 3, .part = {BUSY, NULL, OK_HI}};
@@ -222,7 +221,7 @@ TEST(client, retry_goes_on_after_503_and_a_broken_connection)
 	char url[64];
 
 	stage_open(&s);
-	struct sl_call call = {.url = url_of(&s, url, sizeof(url), "/")};
+	struct sl_call call = {.url = stage_url(&s, url, sizeof(url), "/")};
 	CHECK_OK(sl_client_retry(c, &call, how, &r, &err));
 	CHECK_EQ(r.status, 200);
 	CHECK_EQ(s.asked, 3);
@@ -240,7 +239,7 @@ TEST(client, retry_gives_up_with_the_last_answer_or_failure)
 	char url[64];
 
 	stage_open(&s);
-	struct sl_call call = {.url = url_of(&s, url, sizeof(url), "/")};
+	struct sl_call call = {.url = stage_url(&s, url, sizeof(url), "/")};
 	CHECK_OK(sl_client_retry(c, &call, how, &r, &err));
 	CHECK_EQ(r.status, 503);
 	CHECK_EQ(r.retry_after_ms, 0);

@@ -174,19 +174,25 @@ TEST(clients, callers_wait_for_a_free_one_and_connections_are_kept)
 	door_stop();
 }
 
-TEST(clients, none_free_until_the_deadline_is_a_timeout_and_nothing_was_sent)
+TEST(clients, none_free_until_the_deadline_is_busy_and_nothing_was_sent)
 {
 	struct sl_clients *p = sl_clients_new(NULL, SIZE);
 	struct caller c[SIZE] = {0};
 	struct sl_err err = {0};
+	SL_AUTO(sl_reply_done) struct sl_reply old = {.status = 200};
 	int http;
 
 	door_start();
 	callers_start(c, SIZE, p);
 	door_wait(SIZE);
-	CHECK_STATUS(call(p, sl_deadline_ms(50), &http, &err), SL_TIMEOUT);
+	CHECK_STATUS(call(p, sl_deadline_ms(50), &http, &err), SL_BUSY);
 	CHECK(strstr(err.text, "all 2 connections were busy"));
 	CHECK_EQ(http, 0);
+	CHECK_EQ(sl_buf_puts(&old.body, "of an earlier call"), SL_OK);
+	CHECK_STATUS(sl_clients_call(p, &(struct sl_call){.url = "http://a/", .deadline_us = sl_deadline_ms(50)},
+			     SL_RETRY_NONE, &old, &err),
+		SL_BUSY);
+	CHECK(old.status == 0 && old.body.len == 0 && old.retry_after_ms == -1);
 	door_let(true);
 	callers_end(c, SIZE);
 	CHECK_EQ(door.answered, SIZE);

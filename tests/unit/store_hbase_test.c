@@ -7,6 +7,7 @@
 #include "base/digest.h"
 #include "core/settings.h"
 #include "harness.h"
+#include "stage.h"
 #include "store/hbase/each.h"
 #include "store/hbase/hbase.h"
 #include <stdatomic.h>
@@ -161,8 +162,9 @@ TEST(store_hbase, wrong_urls_are_refused_before_anybody_is_asked)
 	static const char *const wrong[] = {"hbase://", "hbase://host", "hbase://host:1/a/b",
 		"hbase://u:secret@host:1/t", "hbase://host:1/t?tries=0", "hbase://host:1/t?connections=257",
 		"hbase://host:1/t?jpeg=x", "hbase://host:1/t?jpeg=data:sum", "hbase://host:1/t?ttl_s=0",
-		"hbase://host:1/t?nothing=1", "hbase://host:1/t?user=u", "hbase://host:1/t?ca=x",
-		"hbase://host:1/t?compression=a%20b", "hbase://host:1/t?user=u&password=p&negotiate=1"};
+		"hbase://host:1/t?nothing=1", "hbase://host:80x/t", "hbase://host:65536/t", "hbase://host:1/t?user=u",
+		"hbase://host:1/t?ca=x", "hbase://host:1/t?compression=a%20b",
+		"hbase://host:1/t?user=u&password=p&negotiate=1"};
 	struct sl_config *cfg = sl_settings_new();
 	struct sl_crops *c;
 	struct sl_err err;
@@ -173,4 +175,124 @@ TEST(store_hbase, wrong_urls_are_refused_before_anybody_is_asked)
 	}
 	CHECK_STATUS(sl_crops_open("hbase://127.0.0.1:1,127.0.0.1:2/t", cfg, &c, &err), SL_AWAY);
 	sl_config_free(cfg);
+}
+
+/* ---- a gateway that answers as none should ---- */
+
+#define SCHEMA "{\"name\":\"t\",\"ColumnSchema\":[{\"name\":\"data\"}]}"
+#define OPENED "HTTP/1.1 201 Created\r\nLocation: http://a/scanner/t/scanner/1\r\nContent-Length: 0\r\n\r\n"
+#define ENDED "HTTP/1.1 204 No Content\r\n\r\n"
+#define ABSENT "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 11\r\n\r\nNot found\r\n"
+#define NO_ROWS "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 16\r\n\r\nNo rows found.\r\n"
+#define PROXY "HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nContent-Length: 9\r\n\r\n<p>Nothing"
+#define PAGE "application/x-protobuf"
+
+struct gate {
+	struct stage stage;
+	struct stage_line line[12];
+	char schema[512];
+	struct sl_config *cfg;
+	struct sl_crops *c;
+};
+
+static void gate_open(struct gate *g)
+{
+	int n = 0;
+	char url[128];
+	struct sl_err err;
+
+	while (g->line[n].of)
+		n++;
+	stage_answer(g->schema, sizeof(g->schema), "application/json", SCHEMA);
+	g->line[n++] = (struct stage_line){"GET /t/schema", g->schema, 0, 0};
+	g->line[n++] = (struct stage_line){"PUT /t/scanner", OPENED, 0, 0};
+	g->line[n++] = (struct stage_line){"DELETE /t/scanner/1", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 0, 0};
+	g->line[n] = (struct stage_line){0};
+	g->stage.line = g->line;
+	stage_open(&g->stage);
+	g->cfg = sl_settings_new();
+	snprintf(url, sizeof(url), "hbase://127.0.0.1:%d/t?tries=1", g->stage.port);
+	CHECK_OK(sl_crops_open(url, g->cfg, &g->c, &err));
+}
+
+static void gate_close(struct gate *g)
+{
+	sl_crops_close(g->c);
+	sl_config_free(g->cfg);
+	stage_close(&g->stage);
+}
+
+TEST(store_hbase, only_a_gateway_says_that_a_crop_is_absent)
+{
+	static const struct {
+		const char *answer;
+		enum sl_status status;
+	} row[] = {{ABSENT, SL_NOT_FOUND}, {NO_ROWS, SL_NOT_FOUND}, {PROXY, SL_AWAY}};
+
+	for (size_t i = 0; i < SL_COUNT(row); i++) {
+		struct gate g = {.line = {{"/t/multiget", row[i].answer, 0, 0}}};
+		struct sl_crop got = {0};
+		struct sl_err err = {0};
+
+		gate_open(&g);
+		CHECK_STATUS(sl_crops_get(g.c, "key", &got, &err), row[i].status);
+		CHECK_STATUS(sl_crops_remove(g.c, "key", &err), row[i].status == SL_AWAY ? SL_AWAY : SL_OK);
+		gate_close(&g);
+	}
+}
+
+TEST(store_hbase, a_scan_repeats_no_key_and_comes_to_an_end)
+{
+	char bc[256], ab[256], none[256];
+	struct gate g = {.line = {{"GET /t/scanner/1", bc, 1, 0}, {"GET /t/scanner/1", ab, 1, 0},
+				 {"GET /t/scanner/1", none, 3, 0}, {"GET /t/scanner/1", ENDED, 1, 0},
+				 {"GET /t/scanner/1", ab, 0, 0}}};
+	char keys[10][SL_KEY];
+	struct sl_err err = {0};
+	int n;
+
+	stage_answer(bc, sizeof(bc), PAGE,
+		"\x0a\x03\x0a\x01"
+		"b"
+		"\x0a\x03\x0a\x01"
+		"c");
+	stage_answer(ab, sizeof(ab), PAGE,
+		"\x0a\x03\x0a\x01"
+		"a"
+		"\x0a\x03\x0a\x01"
+		"b");
+	stage_answer(none, sizeof(none), PAGE, "");
+	gate_open(&g);
+	CHECK_OK(sl_crops_scan(g.c, "", "", 10, keys, &n, &err));
+	CHECK_EQ(n, 2);
+	CHECK_STR(keys[0], "b");
+	CHECK_STR(keys[1], "c");
+	CHECK_STATUS(sl_crops_scan(g.c, "", "", 10, keys, &n, &err), SL_AWAY); /* the same page for ever */
+	CHECK(strstr(err.text, "without a new key"));
+	int asked = g.stage.asked;
+	int64_t many;
+	CHECK_STATUS(sl_crops_count(g.c, &many, &err), SL_AWAY);
+	CHECK(g.stage.asked > asked);
+	asked = g.stage.asked;
+	CHECK_STATUS(sl_crops_count(g.c, &many, &err), SL_AWAY); /* the failure is kept for who asks at once */
+	CHECK_EQ(g.stage.asked, asked);
+	gate_close(&g);
+}
+
+TEST(store_hbase, a_row_that_nobody_asked_for_is_left_alone)
+{
+	char answer[256], longest[SL_KEY + 8], body[SL_KEY + 16];
+	const char *keys[] = {longest, "key"};
+	struct sl_crop got[2] = {0};
+	struct sl_err err = {0};
+
+	memset(longest, 'k', SL_KEY + 6);
+	longest[SL_KEY + 6] = 0;
+	snprintf(body, sizeof(body), "\x0a%c\x0a%c%s", SL_KEY + 8, SL_KEY + 6, longest);
+	stage_answer(answer, sizeof(answer), PAGE, body);
+	struct gate g = {.line = {{"/t/multiget", answer, 0, 0}}};
+	gate_open(&g);
+	CHECK_OK(sl_crops_get_many(g.c, keys, 2, got, &err));
+	CHECK(!*got[0].key && !*got[1].key);
+	gate_close(&g);
 }

@@ -115,7 +115,7 @@ enum sl_status sl_cells_crops(struct sl_slice answer, const char *jpeg_column, c
 		return s;
 	for (size_t r = 0; r < set->n_rows && s == SL_OK; r++)
 		for (int i = 0; i < n && s == SL_OK; i++)
-			if (is(&set->rows[r]->key, keys[i]))
+			if (strlen(keys[i]) < SL_KEY && is(&set->rows[r]->key, keys[i]))
 				s = read_row(set->rows[r], jpeg_column, keys[i], &ret[i], err);
 	hbase__cell_set__free_unpacked(set, NULL);
 	return s;

@@ -5,7 +5,15 @@
 #include "store/hbase/scan.h"
 #include <stdio.h>
 
-enum { HELPERS = 8, HELPERS_QUEUE = 256, CHUNK = 32, CHUNK_FEW = 4, COUNT_KEPT_MS = 60000, PATH = 8000 };
+enum {
+	HELPERS = 8,
+	HELPERS_QUEUE = 256,
+	CHUNK = 32,
+	CHUNK_FEW = 4,
+	COUNT_KEPT_MS = 60000,
+	FAILURE_KEPT_MS = 5000,
+	PATH = 8000
+};
 
 struct hbase {
 	struct sl_gateways *g;
@@ -14,6 +22,8 @@ struct hbase {
 	int nhelpers;
 	pthread_mutex_t lock;
 	int64_t count, counted_us; /* 0: never */
+	int64_t failed_us; /* 0: the last one did not */
+	struct sl_err failure;
 };
 
 /* ---- put ---- */
@@ -155,16 +165,26 @@ static enum sl_status remove_crop(void *self, const char *key, struct sl_err *er
 	return s == SL_OK && r.status != 200 && r.status != 404 ? sl_gateways_odd(h->g, &ask, &r, err) : s;
 }
 
+static bool is_fresh(int64_t since_us, int64_t for_ms)
+{
+	return since_us && sl_mono_us() - since_us <= for_ms * 1000;
+}
+
 static enum sl_status count(void *self, int64_t *ret, struct sl_err *err)
 {
 	struct hbase *h = self;
 	enum sl_status s = SL_OK;
 
-	pthread_mutex_lock(&h->lock); /* one counts for all who ask */
-	if (!h->counted_us || sl_mono_us() - h->counted_us > (int64_t)COUNT_KEPT_MS * 1000) {
-		s = sl_hbase_count(h->g, &h->form, SL_HBASE_COUNT_EXACT, &h->count, err);
+	pthread_mutex_lock(&h->lock); /* one counts, or fails, for all who ask */
+	if (is_fresh(h->failed_us, FAILURE_KEPT_MS)) {
+		s = h->failure.status;
+	} else if (!is_fresh(h->counted_us, COUNT_KEPT_MS)) {
+		s = sl_hbase_count(h->g, &h->form, SL_HBASE_COUNT_EXACT, &h->count, &h->failure);
 		h->counted_us = s == SL_OK ? sl_mono_us() : 0;
+		h->failed_us = s == SL_OK ? 0 : sl_mono_us();
 	}
+	if (s != SL_OK && err)
+		*err = h->failure;
 	*ret = h->count;
 	pthread_mutex_unlock(&h->lock);
 	return s;

@@ -22,6 +22,13 @@ struct sl_gateways {
 	struct sl_rng rng;
 };
 
+static bool is_port(const char *s)
+{
+	size_t n = strspn(s, "0123456789");
+
+	return n && n <= 5 && !s[n] && atoi(s) > 0 && atoi(s) <= UINT16_MAX;
+}
+
 static enum sl_status parse_path(struct sl_gateways *g, const struct sl_url *u, struct sl_err *err)
 {
 	const char *slash = strchr(u->path, '/'), *table = slash && slash[1] ? slash + 1 : "crops";
@@ -35,7 +42,7 @@ static enum sl_status parse_path(struct sl_gateways *g, const struct sl_url *u, 
 	snprintf(g->table, sizeof(g->table), "%s", table);
 	for (char *h = strtok_r(hosts, ",", &save); h; h = strtok_r(NULL, ",", &save)) {
 		const char *port = strrchr(h, ':');
-		if (!port || port == h || !isdigit((unsigned char)port[1]) || strpbrk(h, "@?# \t"))
+		if (!port || port == h || !is_port(port + 1) || strpbrk(h, "@?# \t"))
 			return sl_fail(err, SL_USAGE,
 				"store URL '%s': each gateway is HOST:PORT; who we are is in user and password",
 				u->text);
@@ -194,6 +201,17 @@ enum sl_status sl_gateways_odd(
 		r->status, why);
 }
 
+/* The two texts by which a gateway says so, and no proxy. */
+static bool is_absent(const struct sl_reply *r)
+{
+	static const char *const text[] = {"Not found", "No rows found."};
+
+	for (size_t i = 0; i < SL_COUNT(text); i++)
+		if (r->body.ptr && !strncmp((const char *)r->body.ptr, text[i], strlen(text[i])))
+			return true;
+	return false;
+}
+
 static enum sl_status status_of(const struct sl_gateways *g, const struct sl_hbase_ask *ask, int at,
 	const struct sl_reply *r, struct sl_err *err)
 {
@@ -201,16 +219,17 @@ static enum sl_status status_of(const struct sl_gateways *g, const struct sl_hba
 
 	if ((r->status >= 200 && r->status < 300) || r->status == 304)
 		return SL_OK;
-	if (r->status == 404 && (ask->any_404 || !sl_gateways_says(r, "Exception")))
+	bool absent = r->status == 404 && is_absent(r);
+	if (absent && (ask->any_404 || !sl_gateways_says(r, "Exception")))
 		return SL_OK;
 	why_of(r, why);
 	if (r->status == 401 || r->status == 403)
 		return sl_fail(err, SL_USAGE,
 			"hbase table %s: gateway %s says %d: %s; look at user and password, or ask for read and write",
 			g->table, g->host[at], r->status, *why ? why : "log in");
-	if (r->status == 404)
+	if (absent)
 		return sl_fail(err, SL_USAGE, "hbase table %s: %s", g->table, why);
-	if (r->status == 429 || r->status >= 500)
+	if (r->status == 404 || r->status == 429 || r->status >= 500)
 		return sl_fail(
 			err, SL_AWAY, "hbase table %s: gateway %s says %d: %s", g->table, g->host[at], r->status, why);
 	return sl_gateways_odd(g, ask, r, err);
@@ -228,17 +247,22 @@ static enum sl_status ask_one(struct sl_gateways *g, const struct sl_hbase_ask *
 		.headers = {accept},
 		.body = ask->body,
 		.type = ask->body.ptr ? type : NULL,
-		.deadline_us = deadline_us};
+		.deadline_us = deadline_us,
+		.never_twice = ask->never_twice};
 	enum sl_status s = sl_clients_call(g->clients, &call, SL_RETRY_NONE, ret, err);
 
+	if (s == SL_INVALID)
+		return sl_prefix(err, SL_IO, "hbase table %s: is this a REST gateway?", g->table);
 	return s == SL_OK ? status_of(g, ask, at, ret, err) : s;
 }
 
-/* A gateway that hangs leaves time for the others. */
+/* A gateway that hangs leaves time for the others; for a scanner too, which can be opened anew at one of them. */
 static int64_t share(const struct sl_gateways *g, const struct sl_hbase_ask *ask, int n, int64_t deadline_us)
 {
 	int64_t left = deadline_us - sl_mono_us();
 
+	if (ask->at && g->n > 1)
+		return deadline_us - left / 2;
 	return ask->at || n > g->n - 1 ? deadline_us : deadline_us - left + left / (g->n - n + 1);
 }
 
@@ -255,7 +279,12 @@ enum sl_status sl_gateways_ask(
 		enum sl_status s = ask_one(g, ask, at, share(g, ask, n, deadline_us), ret, &last);
 		bool failed = s == SL_AWAY || s == SL_TIMEOUT;
 
-		judge(g, at, failed);
+		if (s == SL_BUSY && !sl_is_past(deadline_us)) { /* nobody was asked: no try */
+			n--;
+			continue;
+		}
+		if (s != SL_BUSY)
+			judge(g, at, failed);
 		if (s == SL_OK && ret_at)
 			*ret_at = at + 1;
 		if (s == SL_OK)

@@ -23,11 +23,12 @@ struct sl_hbase_ask {
 	int at; /* 1..: this gateway alone; 0: any */
 	bool once; /* each gateway once; else up to the option tries */
 	bool any_404; /* no such table is an answer, not an error */
+	bool never_twice; /* as in net/client.h */
 	int64_t deadline_us; /* 0: timeout_ms from now */
 };
 
-/* OK: an answer for the caller to judge, of status 2xx, 304 or 404 (of which one that blames the table
- * is USAGE instead). ret_at: who answered; may be NULL. */
+/* OK: an answer for the caller to judge, of status 2xx, 304 or 404 in HBase's words (of which one that blames the
+ * table is USAGE instead; in other words it is a proxy's: AWAY). ret_at: who answered; may be NULL. */
 enum sl_status sl_gateways_ask(
 	struct sl_gateways *g, const struct sl_hbase_ask *ask, struct sl_reply *ret, int *ret_at, struct sl_err *err);
 /* For an answer that the call does not know: IO with what it was. */

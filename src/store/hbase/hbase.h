@@ -32,14 +32,17 @@
  * winner. put_many and get_many share their rows over connections; each row is its own.
  * A put whose first answer was lost and that finds its own row there is EXISTS: there and durable.
  * A remove reads the row's time and deletes to that time, so that its tombstone hides no later put.
- * Scans are scanners of one gateway, deleted when done and opened anew behind the last key when lost.
+ * Scans are scanners of one gateway, deleted when done and opened anew behind the last key when lost. A page is asked
+ * for over a connection of its own, so that it is never heard twice, which would lose one; of several gateways one
+ * has half of the time.
  * A count reads all keys up to SL_HBASE_COUNT_EXACT (200,000), from there on it is that many by the share of
  * the hash prefix they cover (off by 0.3 % or so), and is kept for a minute.
  *
  * Durable: when it is in the write-ahead log of the region server, which HDFS has in memory
  * of every replica (hflush), or on disk where hbase.wal.hsync is set.
  *
- * Errors: AWAY, no gateway, or none that reaches its region servers; TIMEOUT; USAGE, not
+ * Errors: AWAY, no gateway, or none that reaches its region servers, or a proxy that says 404; TIMEOUT; BUSY, all
+ * connections were in use until the deadline; USAGE, not
  * logged in, not allowed, no such table or family, wrong option; CORRUPT, a cell is missing or
  * data:sum does not fit; IO, an answer that is none of HBase's. Opening tries once, for connect_ms and
  * timeout_ms at most, and a minute to make the table.

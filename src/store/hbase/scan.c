@@ -4,7 +4,7 @@
 #include <ctype.h>
 #include <stdio.h>
 
-enum { PATH = 300, PREFIX = 4, PREFIXES = 1 << (4 * PREFIX), LOST_MAX = 20, CLOSE_MS = 2000 };
+enum { PATH = 300, PREFIX = 4, PREFIXES = 1 << (4 * PREFIX), LOST_MAX = 20, IDLE_MAX = 20, CLOSE_MS = 2000 };
 
 struct scan {
 	struct sl_gateways *g;
@@ -13,6 +13,7 @@ struct scan {
 	char first[SL_KEY + 1]; /* the next key is this one or greater; may end in NUL */
 	size_t nfirst;
 	bool stopped; /* by fn */
+	int idle; /* pages in a row that brought no key behind `first` */
 	int at; /* the gateway that has the scanner; 0: none is open */
 	char path[PATH]; /* of the scanner, behind the table's name */
 };
@@ -42,8 +43,10 @@ static bool end_of(const char *prefix, char ret[SL_KEY], size_t *ret_n)
 /* The scanner's address is the gateway's own idea of its name; only what is behind the table counts. */
 static bool keep_path(struct scan *s, const struct sl_reply *r)
 {
-	const char *at = strstr(r->location, "/scanner/");
+	const char *at = NULL;
 
+	for (const char *p = r->location; (p = strstr(p, "/scanner/")); p++)
+		at = p; /* the last: a proxy may have such a folder before it */
 	if (!at || strlen(at) >= PATH)
 		return false;
 	sl_copy(s->path, PATH, at);
@@ -90,12 +93,17 @@ static void close_scanner(struct scan *s)
 static bool take_key(void *arg, struct sl_slice key, int64_t time_ms)
 {
 	struct scan *s = arg;
+	size_t n = SL_MIN(key.len, sizeof(s->first) - 1), both = SL_MIN(n, s->nfirst);
+	int order = both ? memcmp(key.ptr, s->first, both) : 0;
 
+	if (!n || order < 0 || (!order && n < s->nfirst)) /* had already */
+		return true;
+	s->idle = 0;
+	memcpy(s->first, key.ptr, n); /* also one that is not ours: the next is behind it */
+	s->first[n] = 0; /* and is this with a NUL behind it */
+	s->nfirst = n + 1;
 	if (!sl_hbase_is_key(key))
 		return true;
-	memcpy(s->first, key.ptr, key.len);
-	s->first[key.len] = 0; /* and the next is this with a NUL behind it */
-	s->nfirst = key.len + 1;
 	s->stopped = !s->fn(s->arg, s->first);
 	return !s->stopped;
 }
@@ -104,8 +112,12 @@ static bool take_key(void *arg, struct sl_slice key, int64_t time_ms)
 static enum sl_status next_page(struct scan *s, int64_t deadline_us, bool *ret_end, struct sl_err *err)
 {
 	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
-	struct sl_hbase_ask ask = {
-		.method = "GET", .path = s->path, .at = s->at, .once = true, .deadline_us = deadline_us};
+	struct sl_hbase_ask ask = {.method = "GET",
+		.path = s->path,
+		.at = s->at,
+		.once = true,
+		.never_twice = true,
+		.deadline_us = deadline_us};
 	enum sl_status st = sl_gateways_ask(s->g, &ask, &r, NULL, err);
 
 	if (st != SL_OK)
@@ -116,7 +128,12 @@ static enum sl_status next_page(struct scan *s, int64_t deadline_us, bool *ret_e
 			err, SL_AWAY, "hbase table %s: its gateway has lost the scanner", sl_gateways_table(s->g));
 	if (r.status != 200 && r.status != 204)
 		return sl_gateways_odd(s->g, &ask, &r, err);
-	return *ret_end ? SL_OK : sl_cells_each(sl_buf_slice(&r.body), take_key, s, err);
+	if (*ret_end)
+		return SL_OK;
+	if (++s->idle > IDLE_MAX)
+		return sl_fail(err, SL_AWAY, "hbase table %s: its gateway sends page after page without a new key",
+			sl_gateways_table(s->g));
+	return sl_cells_each(sl_buf_slice(&r.body), take_key, s, err);
 }
 
 enum sl_status sl_hbase_scan(struct sl_gateways *g, const struct sl_hbase_form *f, const char *prefix,
@@ -146,7 +163,7 @@ enum sl_status sl_hbase_scan(struct sl_gateways *g, const struct sl_hbase_form *
 			continue;
 		}
 		close_scanner(&s);
-		if (!sl_status_is_retriable(st) || sl_is_past(deadline_us) || ++lost > LOST_MAX)
+		if (!sl_status_is_retriable(st) || sl_is_past(deadline_us) || ++lost > LOST_MAX || s.idle > IDLE_MAX)
 			return st;
 		st = SL_OK;
 	}

@@ -93,7 +93,7 @@ static enum sl_status look(struct sl_gateways *g, const struct sl_hbase_form *f,
 	if (r.status != 200)
 		return sl_gateways_odd(g, &ask, &r, err);
 	s = sl_json_parse(sl_buf_slice(&r.body), "the table's schema", &schema, err);
-	return s == SL_OK ? check(g, f, schema, err) : s;
+	return s == SL_OK ? check(g, f, schema, err) : sl_prefix(err, SL_IO, "hbase table %s", sl_gateways_table(g));
 }
 
 static enum sl_status make(struct sl_gateways *g, const struct sl_hbase_form *f, struct sl_err *err)

@@ -5,7 +5,7 @@
 #include "store/webhdfs/webhdfs.h"
 #include <stdio.h>
 
-enum { TIDY_EVERY_S = 3600, KEEP_TEMP_S = 86400 };
+enum { TIDY_EVERY_S = 3600, KEEP_TEMP_S = 86400, TIDY_MS = 2000 };
 #define TEMP_NAME "put-" /* and 32 hex digits */
 
 char *hdfs_temp(const struct hdfs *h)
@@ -15,13 +15,18 @@ char *hdfs_temp(const struct hdfs *h)
 	return sl_asprintf("%s/" HDFS_TEMP "/" TEMP_NAME "%s", h->root, id);
 }
 
+struct tidy {
+	struct hdfs *h;
+	int64_t now_ms, deadline_us; /* now: by the server's clock */
+};
+
 static enum sl_status remove_old(const char *name, const struct hdfs_entry *e, void *arg, struct sl_err *err)
 {
-	struct hdfs *h = arg;
-	if (strncmp(name, TEMP_NAME, strlen(TEMP_NAME)) || sl_now_ms() - e->time_ms < KEEP_TEMP_S * 1000LL)
+	const struct tidy *t = arg;
+	if (strncmp(name, TEMP_NAME, strlen(TEMP_NAME)) || t->now_ms - e->time_ms < KEEP_TEMP_S * 1000LL)
 		return SL_OK;
-	SL_AUTOFREE char *path = sl_asprintf("%s/" HDFS_TEMP "/%s", h->root, name);
-	return hdfs_delete(h, path, hdfs_deadline(h, 0), err);
+	SL_AUTOFREE char *path = sl_asprintf("%s/" HDFS_TEMP "/%s", t->h->root, name);
+	return hdfs_delete(t->h, path, t->deadline_us, err);
 }
 
 void hdfs_tidy(struct hdfs *h)
@@ -30,7 +35,13 @@ void hdfs_tidy(struct hdfs *h)
 	if (now < due || !atomic_compare_exchange_strong(&h->tidy_us, &due, now + TIDY_EVERY_S * 1000000LL))
 		return; /* or another thread does it */
 	SL_AUTOFREE char *folder = sl_asprintf("%s/" HDFS_TEMP, h->root);
-	(void)hdfs_each(h, folder, hdfs_deadline(h, 0), remove_old, h, NULL);
+	struct tidy t = {.h = h, .deadline_us = sl_deadline_ms(TIDY_MS)};
+	struct hdfs_entry e;
+	/* The folder was changed just now, by what came before: its time is the server's. */
+	if (hdfs_look(h, folder, t.deadline_us, &e, NULL) != SL_OK)
+		return;
+	t.now_ms = e.time_ms;
+	(void)hdfs_each(h, folder, t.deadline_us, remove_old, &t, NULL);
 }
 
 struct walk {
@@ -40,12 +51,6 @@ struct walk {
 	struct sl_artifact_list *ret;
 	int *size;
 };
-
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-	return n >= m && !strcmp(s + n - m, end);
-}
 
 static void keep(struct walk *w, const char *path, int64_t size)
 {
@@ -74,7 +79,7 @@ static enum sl_status visit(const char *name, const struct hdfs_entry *e, void *
 		in.at = path;
 		return walk(in, err);
 	}
-	if (n >= m && !ends_with(name, ".sha256") && !ends_with(name, ".tmp")) /* names that no object has */
+	if (n >= m)
 		keep(w, path, e->size);
 	return SL_OK;
 }

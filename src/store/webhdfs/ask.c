@@ -34,6 +34,7 @@ static const struct {
 	{"AuthorizationException", NULL, SL_USAGE, NULL},
 	{"IllegalArgumentException", NULL, SL_USAGE, NULL},
 	{"UnsupportedOperationException", NULL, SL_UNSUPPORTED, NULL},
+	{"IOException", "attributes provided was not found", SL_CORRUPT, NULL},
 	{"IOException", "Failed to find datanode", SL_AWAY, "see hdfs dfsadmin -report"},
 	{"IOException", "could only be written to", SL_AWAY, "see hdfs dfsadmin -report"},
 	{"IOException", "No active nodes contain this block", SL_AWAY, "see hdfs dfsadmin -report"},
@@ -123,32 +124,50 @@ static enum sl_status ask_node(
 	struct sl_call call = {
 		.method = a->method, .url = (const char *)url.ptr, .deadline_us = hdfs_slice(h, 0, a->deadline_us)};
 	enum sl_status s = sl_clients_call(h->name, &call, SL_RETRY_NONE, ret, err);
-	if (s == SL_INVALID)
-		return sl_prefix(err, s, "is this the HTTP port of a NameNode (9870, not the RPC port)?");
+	if (s == SL_INVALID) /* it does not speak HTTP */
+		return sl_prefix(err, SL_IO, "is this the HTTP port of a NameNode (9870, not the RPC port)?");
 	if (s != SL_OK)
 		return s;
 	s = judge(ret, false, err);
 	return s == SL_OK ? s : sl_prefix(err, s, "%s of %s at %s", a->op, a->path, node);
 }
 
+/* Is it an answer of the active NameNode? */
+static bool is_active(enum sl_status s)
+{
+	return s == SL_OK || s == SL_NOT_FOUND || s == SL_EXISTS || s == SL_CONFLICT;
+}
+
+static bool is_standby(enum sl_status s, const struct sl_reply *r)
+{
+	return s == SL_AWAY && r->body.len && strstr((const char *)r->body.ptr, "StandbyException");
+}
+
 enum sl_status hdfs_ask(struct hdfs *h, const struct hdfs_ask *a, struct sl_reply *ret, struct sl_err *err)
 {
-	struct sl_err last;
+	struct sl_err last = {0}, why;
+	int first = atomic_load(&h->active);
 	for (int n = 1;; n++) {
-		int node = atomic_load(&h->active), was = node;
-		enum sl_status s = ask_node(h, a, h->node[node], ret, &last);
+		int node = (first + n - 1) % h->nnodes;
+		enum sl_status s = ask_node(h, a, h->node[node], ret, &why);
+		if (s == SL_BUSY && !sl_is_past(a->deadline_us)) { /* nobody was asked: no try */
+			n--;
+			continue;
+		}
+		if (node != first && is_active(s))
+			atomic_store(&h->active, node);
 		if (s == SL_OK)
 			return s;
-		bool again = sl_status_is_retriable(s) && !sl_is_past(a->deadline_us);
-		if (again)
-			atomic_compare_exchange_strong(&h->active, &was, (node + 1) % h->nnodes);
+		if (n == 1 || !is_standby(s, ret)) /* what the active said tells more */
+			last = why;
+		bool again = s != SL_BUSY && sl_status_is_retriable(s) && !sl_is_past(a->deadline_us);
 		if (again && n % h->nnodes)
 			continue;
 		if (again && !a->once && hdfs_wait(h, n / h->nnodes, a->deadline_us))
 			continue;
 		if (err)
 			*err = last;
-		return s;
+		return last.status;
 	}
 }
 
@@ -167,7 +186,8 @@ static void host_of(const char *url, char ret[HDFS_HOST])
 {
 	const char *host = strstr(url, "://");
 	host = host ? host + 3 : url;
-	size_t n = strcspn(host, ":/?");
+	size_t n = *host == '[' ? strcspn(host, "]/?") : strcspn(host, ":/?");
+	n += host[n] == ']'; /* of an IPv6 address */
 	snprintf(ret, HDFS_HOST, "%.*s", n < HDFS_HOST ? (int)n : 0, host);
 }
 
@@ -177,8 +197,9 @@ enum sl_status hdfs_follow(struct hdfs *h, struct sl_reply *sent, struct sl_call
 	SL_AUTOJSON json_t *all = NULL;
 	const char *url = sent->location;
 	host[0] = 0;
+	sl_reply_reset(ret);
 	if (sent->status != 307) {
-		if (strncmp(sent->type, "application/json", 16) != 0) {
+		if (!call.body.ptr && strncmp(sent->type, "application/json", 16) != 0) {
 			struct sl_buf body = sent->body;
 			sl_reply_done(ret);
 			*ret = *sent;
@@ -188,7 +209,7 @@ enum sl_status hdfs_follow(struct hdfs *h, struct sl_reply *sent, struct sl_call
 		}
 		if (sl_json_parse(sl_buf_slice(&sent->body), "answer", &all, NULL) != SL_OK ||
 			!(url = json_string_value(json_object_get(all, "Location"))))
-			return sl_fail(err, SL_AWAY, "the NameNode's answer names no place for the bytes");
+			return sl_fail(err, SL_IO, "the NameNode's answer names no place for the bytes");
 	}
 	if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
 		return sl_fail(err, SL_AWAY, "the NameNode sends us to '%.40s', which is no URL", url);
@@ -198,6 +219,8 @@ enum sl_status hdfs_follow(struct hdfs *h, struct sl_reply *sent, struct sl_call
 	host_of(url, host);
 	call.url = url;
 	enum sl_status s = sl_clients_call(is_node_url(h, url) ? h->name : h->data, &call, SL_RETRY_NONE, ret, err);
+	if (s == SL_INVALID)
+		return sl_prefix(err, SL_AWAY, "DataNode %s does not speak HTTP", host);
 	if (s != SL_OK)
 		return s;
 	s = judge(ret, true, err);

@@ -11,7 +11,19 @@
 static enum sl_status parse(const struct sl_reply *r, const char *op, json_t **ret, struct sl_err *err)
 {
 	enum sl_status s = sl_json_parse(sl_buf_slice(&r->body), op, ret, err);
-	return s == SL_OK ? s : sl_prefix(err, s, "the NameNode's answer");
+	return s == SL_OK ? s : sl_prefix(err, SL_IO, "the NameNode's answer");
+}
+
+/* {"boolean":...}, and nothing else: a proxy's page is no answer. */
+static enum sl_status read_boolean(const struct sl_reply *r, const char *op, bool *ret, struct sl_err *err)
+{
+	SL_AUTOJSON json_t *all = NULL;
+	enum sl_status s = parse(r, op, &all, err);
+	json_t *o = json_object_get(all, "boolean");
+	if (s == SL_OK && !json_is_boolean(o))
+		return sl_fail(err, SL_IO, "the NameNode's answer to %s is neither yes nor no", op);
+	*ret = json_is_true(o);
+	return s;
 }
 
 /* A FileStatus of the answer. */
@@ -26,8 +38,10 @@ static enum sl_status read_entry(json_t *o, struct hdfs_entry *ret, struct sl_er
 		s = sl_json_int(o, "FileStatus", "modificationTime", &ret->time_ms, err);
 	if (s == SL_OK)
 		s = sl_json_opt_int(o, "FileStatus", "fileId", &id, err); /* gateways do not say it */
+	if (s == SL_OK && (ret->size < 0 || ret->time_ms < 0))
+		s = sl_fail(err, SL_INVALID, "FileStatus: a negative length or time");
 	if (s != SL_OK)
-		return s;
+		return sl_prefix(err, SL_IO, "the NameNode's answer");
 	ret->kind = strcmp(type, "DIRECTORY") ? HDFS_FILE : HDFS_FOLDER;
 	snprintf(ret->id, sizeof(ret->id), "%lld %lld", (long long)id, (long long)ret->time_ms);
 	return SL_OK;
@@ -62,6 +76,7 @@ struct page {
 	hdfs_entry_fn fn;
 	void *arg;
 	char after[256 * 3 + 32]; /* the query that asks for the next page */
+	char last[256]; /* name of the page before; "": this is the first */
 	int64_t left;
 };
 
@@ -74,18 +89,26 @@ static enum sl_status read_page(json_t *all, struct page *p, struct sl_err *err)
 	size_t i;
 	p->left = 0;
 	enum sl_status s = sl_json_int(listing, "DirectoryListing", "remainingEntries", &p->left, err);
+	if (s != SL_OK || !json_is_array(list))
+		return sl_fail(err, SL_IO, "the NameNode's list has no FileStatus or remainingEntries");
 	json_array_foreach(list, i, o)
 	{
 		struct hdfs_entry e;
 		if (s == SL_OK)
 			s = sl_json_str(o, "FileStatus", "pathSuffix", &name, err);
+		if (s == SL_INVALID || (s == SL_OK && strlen(name) >= sizeof(p->last)))
+			s = sl_fail(err, SL_IO, "the NameNode's list has an entry without a fit name");
+		if (s == SL_OK && *p->last && strcmp(name, p->last) <= 0)
+			s = sl_fail(err, SL_IO, "the NameNode's list does not go on behind '%.60s'", p->last);
 		if (s == SL_OK)
 			s = read_entry(o, &e, err);
 		if (s == SL_OK && *name) /* "": it is a file, not a folder */
 			s = p->fn(name, &e, p->arg, err);
 	}
 	if (s == SL_OK && p->left && !*name)
-		return sl_fail(err, SL_AWAY, "the NameNode's list says that more follows, and holds nothing");
+		return sl_fail(err, SL_IO, "the NameNode's list says that more follows, and holds nothing");
+	if (s == SL_OK)
+		SL_COPY(p->last, name);
 	SL_AUTO(sl_buf_done) struct sl_buf q = {0};
 	sl_buf_puts(&q, "&startAfter=");
 	sl_url_escape(name, &q);
@@ -123,8 +146,13 @@ enum sl_status hdfs_mkdirs(struct hdfs *h, const char *path, int64_t deadline_us
 	char mode[32];
 	snprintf(mode, sizeof(mode), "&permission=%o", (unsigned)h->folder_mode);
 	struct hdfs_ask a = {"PUT", "MKDIRS", path, mode, deadline_us};
+	bool made = false;
 	enum sl_status s = hdfs_ask(h, &a, &r, err);
-	return s == SL_EXISTS ? sl_prefix(err, SL_CONFLICT, "a file is where a folder is wanted") : s;
+	if (s == SL_EXISTS)
+		return sl_prefix(err, SL_CONFLICT, "a file is where a folder is wanted");
+	if (s == SL_OK)
+		s = read_boolean(&r, a.op, &made, err);
+	return s != SL_OK || made ? s : sl_fail(err, SL_IO, "MKDIRS of %s: the NameNode says no", path);
 }
 
 enum sl_status hdfs_delete(struct hdfs *h, const char *path, int64_t deadline_us, struct sl_err *err)
@@ -132,7 +160,10 @@ enum sl_status hdfs_delete(struct hdfs *h, const char *path, int64_t deadline_us
 	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
 	struct hdfs_ask a = {"DELETE", "DELETE", path, NULL, deadline_us};
 	struct sl_err why;
+	bool removed;
 	enum sl_status s = hdfs_ask(h, &a, &r, &why);
+	if (s == SL_OK)
+		s = read_boolean(&r, a.op, &removed, &why);
 	if (s == SL_OK || is_absent(s))
 		return SL_OK;
 	if (err)
@@ -146,7 +177,10 @@ enum sl_status hdfs_set_sum(struct hdfs *h, const char *path, const char *hex, i
 	char query[160];
 	snprintf(query, sizeof(query), "&xattr.name=" HDFS_SUM "&xattr.value=%%22%s%%22&flag=CREATE,REPLACE", hex);
 	struct hdfs_ask a = {"PUT", "SETXATTR", path, query, deadline_us};
-	return hdfs_ask(h, &a, &r, err);
+	enum sl_status s = hdfs_ask(h, &a, &r, err);
+	return s != SL_OK || !r.body.len
+		       ? s
+		       : sl_fail(err, SL_IO, "SETXATTR of %s: an answer that no NameNode gives", path);
 }
 
 enum sl_status hdfs_get_sum(

@@ -50,7 +50,7 @@ struct hdfs_ask {
 /* OK: the answer is a good one, in ret. Else what the server said, as a status and a text. */
 enum sl_status hdfs_ask(struct hdfs *h, const struct hdfs_ask *a, struct sl_reply *ret, struct sl_err *err);
 /* Makes the call that the answer to CREATE or OPEN (`sent`) sends us to, once; its url is set here. Where the answer
- * is no place but the bytes themselves (an older gateway), they are moved to ret. host: where it was sent to, or "".
+ * is no place but the bytes themselves (OPEN of an older gateway), they are moved to ret. host: where it was sent to, or "".
  * Not OK after a part came: it is in ret->body, when ret->status is 200. */
 enum sl_status hdfs_follow(struct hdfs *h, struct sl_reply *sent, struct sl_call call, struct sl_reply *ret,
 	char host[HDFS_HOST], struct sl_err *err);
@@ -84,4 +84,5 @@ char *hdfs_temp(const struct hdfs *h); /* the path of a new temporary file */
 /* The ops of the store that move bytes; path is the object's. */
 enum sl_status hdfs_put(void *self, const char *path, struct sl_slice bytes, struct sl_err *err);
 enum sl_status hdfs_get(void *self, const char *path, struct sl_buf *ret, struct sl_err *err);
-void hdfs_tidy(struct hdfs *h); /* removes old temporaries when it is time; failures are left to the next time */
+void hdfs_tidy(struct hdfs *h); /* after a put: removes old temporaries when it is time, for a short time;
+				* failures are left to the next time */

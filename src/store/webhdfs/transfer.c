@@ -27,7 +27,10 @@ static void freep_put(struct put *p)
 
 static char *query_avoiding(const char *more, const char *host)
 {
-	return sl_asprintf("&noredirect=true%s%s%s", more, *host ? "&excludedatanodes=" : "", host);
+	SL_AUTO(sl_buf_done) struct sl_buf avoid = {0};
+	sl_url_escape(host, &avoid);
+	return sl_asprintf("&noredirect=true%s%s%s", more, *host ? "&excludedatanodes=" : "",
+		avoid.ptr ? (const char *)avoid.ptr : "");
 }
 
 /* What cannot be removed now is removed tomorrow. */
@@ -76,7 +79,8 @@ static bool again(const struct hdfs *h, struct tries *t, const struct sl_err *wh
 		t->last = *why;
 	if (!retriable || (!alone && !*t->host) || !hdfs_wait(h, ++t->n, deadline_us))
 		return false;
-	SL_COPY(t->avoid, t->host);
+	if (why->status != SL_BUSY) /* then it was not asked */
+		SL_COPY(t->avoid, t->host);
 	return true;
 }
 
@@ -103,9 +107,12 @@ static enum sl_status rename_temp(struct put *p, struct sl_err *err)
 	sl_url_escape(p->to, &query);
 	struct hdfs_ask a = {"PUT", "RENAME", p->temp, (const char *)query.ptr, p->deadline_us};
 	enum sl_status s = hdfs_ask(p->h, &a, &r, err);
-	if (s != SL_OK || !r.body.len || sl_json_parse(sl_buf_slice(&r.body), a.op, &all, NULL) != SL_OK)
+	if (s != SL_OK || !r.body.len)
 		return s;
 	/* The older rename: false says nothing of why, true may mean that it went into a folder. */
+	if (sl_json_parse(sl_buf_slice(&r.body), a.op, &all, NULL) != SL_OK ||
+		!json_is_boolean(json_object_get(all, "boolean")))
+		return sl_fail(err, SL_IO, "RENAME of %s: an answer that no NameNode gives", p->temp);
 	if (json_is_false(json_object_get(all, "boolean")))
 		return sl_fail(err, SL_NOT_FOUND, "RENAME of %s: the NameNode says no", p->temp);
 	s = hdfs_look(p->h, p->to, p->deadline_us, &e, err);
@@ -160,6 +167,17 @@ static enum sl_status publish(struct put *p, struct sl_err *err)
 	return settle(p, s, err);
 }
 
+/* Whoever took the bytes: what does the NameNode have? */
+static enum sl_status check_size(struct put *p, struct sl_err *err)
+{
+	struct hdfs_entry e;
+	enum sl_status s = hdfs_look(p->h, p->temp, p->deadline_us, &e, err);
+	if (s == SL_OK && (e.kind != HDFS_FILE || e.size != (int64_t)p->bytes.len))
+		return sl_fail(err, SL_IO, "%zu bytes were sent and said to be stored, but there are %lld",
+			p->bytes.len, (long long)e.size);
+	return s;
+}
+
 static enum sl_status put_new(struct put *p, struct sl_err *err)
 {
 	struct hdfs_entry e;
@@ -171,6 +189,8 @@ static enum sl_status put_new(struct put *p, struct sl_err *err)
 					   : sl_fail(err, SL_CONFLICT, "it is the folder of other objects");
 	sl_sha256_hex(p->bytes.ptr, p->bytes.len, p->sum);
 	s = upload(p, err);
+	if (s == SL_OK)
+		s = check_size(p, err);
 	if (s == SL_OK)
 		s = hdfs_set_sum(p->h, p->temp, p->sum, p->deadline_us, err);
 	return s == SL_OK ? publish(p, err) : s;
@@ -186,11 +206,12 @@ enum sl_status hdfs_put(void *self, const char *path, struct sl_slice bytes, str
 		.bytes = bytes,
 		.to = sl_asprintf("%s/%s", h->root, path),
 		.deadline_us = hdfs_deadline(h, bytes.len)};
-	hdfs_tidy(h);
 	enum sl_status s = put_new(&p, &why);
+	if (s != SL_OK)
+		drop_temp(&p);
+	hdfs_tidy(h); /* the answer is known */
 	if (s == SL_OK)
 		return s;
-	drop_temp(&p);
 	if (err)
 		*err = why;
 	return s == SL_EXISTS ? s : sl_prefix(err, s, "artifact %s", path);
@@ -221,7 +242,7 @@ static enum sl_status read_piece(struct get *g, size_t offset, size_t len, const
 		.deadline_us = hdfs_slice(g->h, len, g->deadline_us), .body_max = SL_MAX(len, (size_t)ERROR_BODY)};
 	s = hdfs_follow(g->h, &sent, call, r, host, err);
 	if (r->status != 200 && r->status != 206)
-		return s;
+		return s != SL_OK ? s : sl_fail(err, SL_AWAY, "DataNode %s answered HTTP %d", host, r->status);
 	size_t n = SL_MIN(r->body.len, len);
 	(void)sl_buf_add(g->ret, r->body.ptr, n); /* reserved */
 	return s != SL_OK || n == len ? s : sl_fail(err, SL_AWAY, "DataNode %s broke off", host);

@@ -27,9 +27,10 @@
  * Layout: PATH/a/b is the object "a/b" as it was put, readable by anyone with a plain
  * GET .../webhdfs/v1/PATH/a/b?op=OPEN. Its SHA-256 in hex is its extended attribute
  * user.sha256. PATH/.tmp holds what is being put; left-overs older than a day are removed
- * at open and once an hour. Parts that begin with a dot are no objects.
+ * at open and once an hour, after a put. Parts that begin with a dot are no objects, nor is any file with a
+ * name that artifacts.h refuses.
  *
- * An object is written under a name of its own in .tmp, gets its digest, and is renamed with
+ * An object is written under a name of its own in .tmp, has the right size, gets its digest, and is renamed with
  * renameoptions=NONE, which never replaces and never moves into a folder: of several writers
  * one wins. (A gateway that knows the older rename only is recognised, and what it moved
  * into a folder is removed.) Where the answer of a rename was lost, it won if the temporary
@@ -39,7 +40,8 @@
  * edit log is on disk. DataNodes write blocks to disk later, unless dfs.datanode.synconclose is true.
  *
  * Errors, beside those of artifacts.h. AWAY: no NameNode active, safe mode, no DataNode, a
- * connection broke (the same call may succeed later). IO: a quota is full, no permission.
+ * connection broke (the same call may succeed later). BUSY: all connections were in use until
+ * the deadline. IO: a quota is full, no permission, an answer that no NameNode gives.
  * USAGE: a wrong option, a log-in that was refused. CORRUPT: also an object without a digest. Open
  * makes PATH, and checks that it may write and that attributes are on.
  * Owner, threads: as artifacts.h. Private to store/.
