@@ -53,6 +53,7 @@ static const struct {
 	enum who who;
 } fixed[] = {
 	{"enable.idempotence", "true", PRODUCER}, /* and with it acks=all and the order of retries */
+	{"max.in.flight.requests.per.connection", "1", PRODUCER}, /* see "Durability" in kafka.h */
 	{"allow.auto.create.topics", "false", BOTH}, {"socket.nagle.disable", "true", BOTH},
 	{"socket.keepalive.enable", "true", BOTH}, {"log.connection.close", "false", BOTH},
 	{"enable.auto.commit", "false", CONSUMER}, {"enable.auto.offset.store", "false", CONSUMER},
