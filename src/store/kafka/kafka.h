@@ -41,9 +41,9 @@
  * Durability: idempotent producer, acks=all: an answered message is on every in-sync replica. A retry inside the
  * client makes no duplicate; one by our caller after TIMEOUT or AWAY may. One request a broker is under way at a
  * time: with more, librdkafka 2.0.2 loses answered messages now and then (7 of 750 new topics with 16 writers, none
- * of 850 with one): the batch that a broker refuses at first (no leader yet) is sent again under numbers that
- * another batch has had meanwhile, and its "duplicate" is taken for an answer. A producer that Kafka fenced or forgot
- * is replaced by a new one.
+ * of 850 with one, log_contract.c: lost_answers_and_retries_lose_nothing): a whole first batch of a new producer is
+ * missing, most likely sent again under numbers that another batch has had meanwhile, and its "duplicate" taken for an
+ * answer. A producer that Kafka fenced or forgot is replaced by a new one.
  * Groups: range assignor, the oldest member first. Rebalances are served by a thread of the consumer at once,
  * whatever its owner does meanwhile; a position is committed (before the call returns) by the member that has the
  * partition, and stays its own through a rebalance that gives it the partition again while nobody else committed.
