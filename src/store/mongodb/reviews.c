@@ -136,10 +136,8 @@ static enum sl_status get(
 	return SL_OK;
 }
 
-/* Calls fn for each document; destroys filter and opts. */
-static enum sl_status each(struct sl_reviews_db *f, bson_t *filter, bson_t *opts,
-	enum sl_status (*fn)(struct sl_reviews_db *f, const bson_t *doc, void *arg, struct sl_err *err), void *arg,
-	struct sl_err *err)
+enum sl_status sl_mongo_each(
+	struct sl_reviews_db *f, bson_t *filter, bson_t *opts, sl_mongo_doc_fn fn, void *arg, struct sl_err *err)
 {
 	SL_AUTO(sl_mongo_give) struct sl_mongo_use u = {0};
 	SL_AUTOBSON bson_t *q = filter, *o = opts;
@@ -183,7 +181,7 @@ static enum sl_status scan(
 		BSON_APPEND_UTF8(q, "state", sl_review_state_name((enum sl_review_state)state));
 	bson_t *opts = BCON_NEW("sort", "{", "_id", BCON_INT32(1), "}", "projection", "{", "_id", BCON_INT32(1), "}",
 		"limit", BCON_INT64(max));
-	enum sl_status s = each(self, q, opts, take_key, &k, err);
+	enum sl_status s = sl_mongo_each(self, q, opts, take_key, &k, err);
 	*ret_n = k.n;
 	return s;
 }
@@ -211,7 +209,7 @@ static enum sl_status pending_out(void *self, int max, struct sl_review *ret, in
 	struct reviews v = {.r = ret};
 	bson_t *opts = BCON_NEW("sort", "{", "outbox", BCON_INT32(1), "}", "limit", BCON_INT64(max), "projection", "{",
 		"lines", BCON_INT32(0), "voters", BCON_INT32(0), "agreed", BCON_INT32(0), "}");
-	enum sl_status s = each(self, is_unsent(), opts, take_review, &v, err);
+	enum sl_status s = sl_mongo_each(self, is_unsent(), opts, take_review, &v, err);
 	*ret_n = v.n;
 	return s;
 }

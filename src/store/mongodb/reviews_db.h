@@ -50,6 +50,10 @@ struct sl_mongo_change {
 	bool got;
 	int dropped;
 };
+/* Calls fn for each document of the query, until it fails; destroys filter and opts. */
+typedef enum sl_status (*sl_mongo_doc_fn)(struct sl_reviews_db *f, const bson_t *doc, void *arg, struct sl_err *err);
+enum sl_status sl_mongo_each(
+	struct sl_reviews_db *f, bson_t *filter, bson_t *opts, sl_mongo_doc_fn fn, void *arg, struct sl_err *err);
 enum sl_status sl_mongo_change(struct sl_mongo_change *c, struct sl_mongo_doc *d, struct sl_err *err);
 enum sl_status sl_mongo_read(struct sl_reviews_db *f, const char *key, struct sl_mongo_doc *ret, struct sl_err *err);
 

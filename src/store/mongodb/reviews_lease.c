@@ -21,26 +21,19 @@ static void found_done(struct found *f)
 	f->n = 0;
 }
 
-/* Destroys filter and opts. */
+static enum sl_status take_found(struct sl_reviews_db *f, const bson_t *doc, void *arg, struct sl_err *err)
+{
+	struct found *to = arg;
+	return sl_mongo_doc_read(f->m, doc, &to->d[to->n++], err);
+}
+
+/* Up to max; destroys filter and opts. */
 static enum sl_status find(
 	struct sl_reviews_db *f, bson_t *filter, bson_t *opts, int max, struct found *ret, struct sl_err *err)
 {
-	SL_AUTO(sl_mongo_give) struct sl_mongo_use u = {0};
-	SL_AUTOBSON bson_t *q = filter, *o = opts;
-	const bson_t *doc;
-	bson_error_t e;
-	enum sl_status s = sl_mongo_take(f->m, "reviews", &u, err);
-	if (s != SL_OK)
-		return s;
-	BSON_APPEND_INT64(o, "limit", max);
+	BSON_APPEND_INT64(opts, "limit", max);
 	ret->d = SL_NEW_N(struct sl_mongo_doc, (size_t)max);
-	mongoc_cursor_t *c = mongoc_collection_find_with_opts(u.of, q, o, NULL);
-	while (s == SL_OK && ret->n < max && mongoc_cursor_next(c, &doc))
-		s = sl_mongo_doc_read(f->m, doc, &ret->d[ret->n++], err);
-	if (s == SL_OK && mongoc_cursor_error(c, &e))
-		s = sl_mongo_fail(f->m, &e, err);
-	mongoc_cursor_destroy(c);
-	return s;
+	return sl_mongo_each(f, filter, opts, take_found, ret, err);
 }
 
 /* ---- one lease ---- */

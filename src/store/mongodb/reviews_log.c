@@ -12,49 +12,40 @@ enum { WIDEN = 8 };
 struct page {
 	struct sl_vote_line *line;
 	int n, max;
+	int64_t from, to; /* the window */
 	bool full; /* there are more in the window */
 };
 
-static bool add_lines(struct page *p, const bson_t *doc, int64_t from, int64_t to)
+static enum sl_status add_lines(struct sl_reviews_db *f, const bson_t *doc, void *arg, struct sl_err *err)
 {
+	struct page *p = arg;
 	SL_AUTOFREE struct sl_vote_line *line = NULL;
 	int n;
 	if (!sl_mongo_doc_lines(doc, &line, &n))
-		return false;
+		return sl_fail(err, SL_CORRUPT,
+			"%s: the lines of a review are not what was stored; restore from a copy", f->m->where);
 	for (int i = 0; i < n && !p->full; i++) {
-		if (line[i].seq <= from || line[i].seq > to)
+		if (line[i].seq <= p->from || line[i].seq > p->to)
 			continue;
 		p->full = p->n == p->max;
 		if (!p->full)
 			p->line[p->n++] = line[i];
 	}
-	return true;
+	return SL_OK;
 }
 
 /* Lines in (from, to]. */
 static enum sl_status read_window(struct sl_reviews_db *f, int64_t from, int64_t to, struct page *p, struct sl_err *err)
 {
-	SL_AUTO(sl_mongo_give) struct sl_mongo_use u = {0};
-	const bson_t *doc;
-	bson_error_t e;
-	enum sl_status s = sl_mongo_take(f->m, "reviews", &u, err);
-	if (s != SL_OK)
-		return s;
-	SL_AUTOBSON bson_t *q = BCON_NEW("lines", "{", "$elemMatch", "{", "seq", "{", "$gt", BCON_INT64(from), "$lte",
+	bson_t *q = BCON_NEW("lines", "{", "$elemMatch", "{", "seq", "{", "$gt", BCON_INT64(from), "$lte",
 		BCON_INT64(to), "}", "}", "}");
-	SL_AUTOBSON bson_t *opts =
+	bson_t *opts =
 		BCON_NEW("projection", "{", "lines", BCON_INT32(1), "}", "limit", BCON_INT64((int64_t)p->max + 1));
 	p->n = 0;
 	p->full = false;
-	mongoc_cursor_t *c = mongoc_collection_find_with_opts(u.of, q, opts, NULL);
-	while (s == SL_OK && !p->full && mongoc_cursor_next(c, &doc))
-		if (!add_lines(p, doc, from, to))
-			s = sl_fail(err, SL_CORRUPT,
-				"%s: the lines of a review are not what was stored; restore from a copy", f->m->where);
-	if (s == SL_OK && mongoc_cursor_error(c, &e))
-		s = sl_mongo_fail(f->m, &e, err);
-	mongoc_cursor_destroy(c);
-	return s;
+	p->from = from;
+	p->to = to;
+	return sl_mongo_each(f, q, opts, add_lines, p, err);
 }
 
 static enum sl_status has_more(struct sl_reviews_db *f, int64_t after, bool *ret, struct sl_err *err)

@@ -10,26 +10,6 @@
 #include "store/mongodb/reviews_db.h"
 #include <stdio.h>
 
-typedef enum sl_status (*doc_fn)(struct sl_reviews_db *f, const bson_t *doc, void *arg, struct sl_err *err);
-
-static enum sl_status each(
-	struct sl_reviews_db *f, const bson_t *q, const bson_t *opts, doc_fn fn, void *arg, struct sl_err *err)
-{
-	SL_AUTO(sl_mongo_give) struct sl_mongo_use u = {0};
-	const bson_t *doc;
-	bson_error_t e;
-	enum sl_status s = sl_mongo_take(f->m, "reviews", &u, err);
-	if (s != SL_OK)
-		return s;
-	mongoc_cursor_t *c = mongoc_collection_find_with_opts(u.of, q, opts, NULL);
-	while (s == SL_OK && mongoc_cursor_next(c, &doc))
-		s = fn(f, doc, arg, err);
-	if (s == SL_OK && mongoc_cursor_error(c, &e))
-		s = sl_mongo_fail(f->m, &e, err);
-	mongoc_cursor_destroy(c);
-	return s;
-}
-
 /* ---- out ---- */
 
 struct order {
@@ -59,11 +39,11 @@ enum sl_status sl_mongodb_order(void *self, char *cursor, int max, char (*ret)[S
 	char *key = cursor;
 	int64_t added = *cursor ? strtoll(cursor, &key, 10) : -1;
 	key += *key == ' ';
-	SL_AUTOBSON bson_t *q = BCON_NEW("$or", "[", "{", "added", "{", "$gt", BCON_INT64(added), "}", "}", "{",
-		"added", BCON_INT64(added), "_id", "{", "$gt", BCON_UTF8(key), "}", "}", "]");
-	SL_AUTOBSON bson_t *opts = BCON_NEW("sort", "{", "added", BCON_INT32(1), "_id", BCON_INT32(1), "}",
-		"projection", "{", "added", BCON_INT32(1), "}", "limit", BCON_INT64(max));
-	enum sl_status s = each(self, q, opts, take_key, &o, err);
+	bson_t *q = BCON_NEW("$or", "[", "{", "added", "{", "$gt", BCON_INT64(added), "}", "}", "{", "added",
+		BCON_INT64(added), "_id", "{", "$gt", BCON_UTF8(key), "}", "}", "]");
+	bson_t *opts = BCON_NEW("sort", "{", "added", BCON_INT32(1), "_id", BCON_INT32(1), "}", "projection", "{",
+		"added", BCON_INT32(1), "}", "limit", BCON_INT64(max));
+	enum sl_status s = sl_mongo_each(self, q, opts, take_key, &o, err);
 	if (s != SL_OK)
 		return s;
 	*ret_n = o.n;
@@ -99,7 +79,7 @@ static enum sl_status take_stored(struct sl_reviews_db *f, const bson_t *doc, vo
 static enum sl_status read_stored(struct sl_reviews_db *f, struct stored *t, struct sl_err *err)
 {
 	bson_t in, list;
-	SL_AUTOBSON bson_t *q = bson_new();
+	bson_t *q = bson_new();
 	BSON_APPEND_DOCUMENT_BEGIN(q, "_id", &in);
 	BSON_APPEND_ARRAY_BEGIN(&in, "$in", &list);
 	for (int i = 0; i < t->n; i++) {
@@ -109,7 +89,7 @@ static enum sl_status read_stored(struct sl_reviews_db *f, struct stored *t, str
 	}
 	bson_append_array_end(&in, &list);
 	bson_append_document_end(q, &in);
-	return each(f, q, NULL, take_stored, t, err);
+	return sl_mongo_each(f, q, NULL, take_stored, t, err);
 }
 
 static struct stored stored_new(char (*keys)[SL_KEY], int n)
