@@ -164,8 +164,10 @@ static enum sl_status take(struct sl_curator *c, struct lane *l, const struct sl
 	struct waiting w = {.body = NULL};
 	struct sl_err why = {0};
 	enum sl_status s;
-	if (m->position <= (l->n ? l->wait[l->n - 1].label.position : l->last))
+	if (m->position <= (l->n ? l->wait[l->n - 1].label.position : l->last)) {
+		c->uncommitted = true; /* it comes again since the log did not hear of it */
 		return SL_OK;
+	}
 	s = sl_json_parse(m->body, "label", &w.body, &why);
 	if (s == SL_OK)
 		s = sl_label_parse(w.body, "label", &w.label, &why);

@@ -44,10 +44,10 @@ VARIABLE = {'kafka': 'SIGNLOOP_TEST_KAFKA', 'namenode': 'SIGNLOOP_TEST_WEBHDFS',
             'mongodb': 'SIGNLOOP_TEST_MONGODB'}
 
 
-def tool(state, *words, ok=(0,), env=None):
+def tool(state, *words, ok=(0,), env=None, seconds=TOOL_S):
     """Runs deploy/dev/servers over a state folder; the finished process."""
     p = subprocess.run([str(TOOL), '--state', str(state), '--lib', str(LIB), *map(str, words)], capture_output=True, text=True,
-                       timeout=TOOL_S, check=False, env={**os.environ, **(env or {})})
+                       timeout=seconds, check=False, env={**os.environ, **(env or {})})
     assert p.returncode in ok, f'servers {" ".join(map(str, words))}: exit {p.returncode}\n{p.stdout}\n{p.stderr}'
     return p
 
@@ -64,8 +64,8 @@ class Instance:
         self.urls = {name: self.env[VARIABLE[name]] for name in names if VARIABLE[name] in self.env}
         self.url = self.urls.get(names[0])
 
-    def up(self, *names):
-        tool(self.state, 'up', '--port-base', 0, *self.settings, *(names or self.names))
+    def up(self, *names, seconds=TOOL_S):
+        tool(self.state, 'up', '--port-base', 0, *self.settings, *(names or self.names), seconds=seconds)
 
     def down(self, *names):
         tool(self.state, 'down', *(names or self.names))

@@ -141,7 +141,7 @@ def test_a_kill_loses_nothing_that_was_acknowledged(hbase, hammer, table, victim
     hbase.up()
     h.goes_on()
     h.stop()
-    assert {f.split()[0] for f in h.failures} <= {'AWAY', 'TIMEOUT'}
+    assert {f.split()[0] for f in h.failures} <= {'AWAY', 'BUSY', 'TIMEOUT'}
     verify(url, h.acknowledged)
 
 
@@ -249,7 +249,7 @@ def test_half_a_row_and_a_changed_one_are_corrupt(hbase, hammer, table):
 def test_rows_end_by_their_time_to_live(hbase, hammer, table):
     url, h = some_rows(hbase, hammer, table, '?ttl_s=3')
     end = time.monotonic() + WAIT_S
-    while verify(url)[2]:
+    while verify(url, ok=(0, 1))[2]:  # 1: a row ended between being listed and being read
         assert time.monotonic() < end
     _, said, _ = verify(f'{hbase.url}/{table}?ttl_s=4', ok=(2,))
     assert 'for 3 s, not ttl_s=4' in said

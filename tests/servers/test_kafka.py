@@ -224,5 +224,5 @@ def test_what_the_broker_refuses_is_told_with_the_reason(servers):
     broker = servers('kafka', set={'kafka.message.max.bytes': '20000'})
     said = hammer('burst', with_options(broker.url, 'prefix=few.&replication=3'), 'labels', 1, ok=False)
     assert said.startswith('USAGE: ') and 'topic few.labels cannot be made' in said
-    said = hammer('burst', with_options(broker.url, 'prefix=big.&linger_ms=100'), 'labels', 3000, ok=False)
-    assert said.startswith('TOO_LARGE: ') and 'max.message.bytes' in said
+    # A request that is larger than the broker takes is no reason to refuse messages that are not.
+    assert hammer('burst', with_options(broker.url, 'prefix=big.&linger_ms=5'), 'labels', 600).count('ok') == 600

@@ -170,6 +170,37 @@ TEST(curate, one_that_is_late_loses_and_goes_on_behind)
 	fixture_close(&f);
 }
 
+/* Its partition went away and came back between storing and committing: what comes again is committed at last. */
+TEST(curate, what_comes_again_leaves_no_lag)
+{
+	struct fixture f = fixture_open();
+	struct sl_err err;
+	struct sl_consumer *other;
+	struct sl_batch b;
+	int64_t now = sl_now_ms(), lag = -1;
+	fixture_set(&f, "curate.linger_ms", "3600000");
+	sl_clock_fake(now);
+	label_many(&f, 0, 8);
+	struct sl_curator *c = open_curator(&f);
+	turn(c);
+	sl_clock_fake(now + SL_MEMBER_MS + 1);
+	CHECK_OK(sl_consumer_open(f.st.log, SL_GROUP_CURATE, SL_TOPIC_LABELS, &other, &err));
+	CHECK_OK(sl_consumer_poll(other, 1, sl_mono_us(), &b, &err));
+	sl_batch_done(&b);
+	CHECK_OK(sl_curator_flush(c, &err));
+	CHECK_EQ(sl_curator_counts(c).rows, 8);
+	CHECK_OK(sl_log_lag(f.st.log, SL_GROUP_CURATE, SL_TOPIC_LABELS, &lag, &err));
+	CHECK_EQ(lag, 8);
+	sl_consumer_close(other);
+	for (int i = 0; i < 3; i++)
+		turn(c);
+	CHECK_OK(sl_log_lag(f.st.log, SL_GROUP_CURATE, SL_TOPIC_LABELS, &lag, &err));
+	CHECK_EQ(lag, 0);
+	CHECK_EQ(sl_curator_counts(c).rows, 8);
+	sl_curator_free(c);
+	fixture_close(&f);
+}
+
 TEST(curate, a_label_without_its_crop_is_kept_and_named)
 {
 	struct fixture f = fixture_open();
