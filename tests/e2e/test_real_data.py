@@ -244,14 +244,14 @@ def test_the_whole_bundle_finds_and_names(tmp_path):
 
 
 def says(text, pattern, *values):
-    """The figures that the pattern finds in a text are the values, but for one unit of the last digit that is shown: another
-    processor rounds differently inside the nets."""
+    """The figures that the pattern finds in a text are the values, but for two units of the last digit that is shown: another
+    processor rounds differently inside the nets, and one without bf16 computes in f32."""
     found = re.search(pattern, text)
     assert found, f'no text like {pattern}'
     for shown_figure, value in zip(found.groups(), values, strict=True):
         digits = shown_figure.replace(',', '')
         unit = 10.0 ** -len(digits.partition('.')[2])
-        assert abs(float(digits) - value) <= unit * (1 + 1e-9), f'{pattern}: {shown_figure} is written, {value} is measured'
+        assert abs(float(digits) - value) <= 2 * unit * (1 + 1e-9), f'{pattern}: {shown_figure} is written, {value} is measured'
 
 
 @needs_scenes

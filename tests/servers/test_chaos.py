@@ -11,7 +11,7 @@ from cluster import KINDS, REAL, Car, Cluster, Crowd, new_name, real_url, wait_q
 from rig import labels_of
 
 CAP = 3
-SECONDS = int(os.environ.get('CHAOS_S', 240))
+SECONDS = int(os.environ.get('CHAOS_S', 150))
 SEED = int(os.environ.get('CHAOS_SEED', 1))
 SERVERS = ('kafka', 'mongodb', 'rest', 'hbase', 'datanode', 'namenode')
 BACK_S = 120
