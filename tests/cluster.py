@@ -149,13 +149,15 @@ class Crowd(threading.Thread):
             self.end.wait(0.2)
 
     def vote(self, review):
+        """Another refusal than 503 and 504 may come once while a server dies under the request; it may not stay."""
+        patience = time.monotonic() + 60
         while not self.end.is_set():
             try:
                 r = self.voter.post(review)
                 if r.status_code in (200, 409):
                     return
                 self.last = f'{review["key"]}: {r.status_code} {r.text}'
-                assert r.status_code in (503, 504), self.last
+                assert r.status_code in (503, 504) or time.monotonic() < patience, self.last
             except requests.RequestException as e:
                 self.last = str(e)
             self.end.wait(0.3)
