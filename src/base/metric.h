@@ -22,6 +22,6 @@ void sl_metric_set(struct sl_metric *m, double v); /* gauge */
 void sl_metric_time(struct sl_metric *m, int64_t us); /* histogram */
 double sl_metric_value(const struct sl_metric *m); /* counter, gauge; histogram: count */
 double sl_metric_sum(const struct sl_metric *m); /* histogram: seconds */
-double sl_metric_quantile(const struct sl_metric *m, double q); /* histogram: seconds, log-interpolated */
+double sl_metric_quantile(const struct sl_metric *m, double q); /* histogram: seconds, linear inside a bucket */
 
 enum sl_status sl_metric_print(struct sl_buf *ret); /* everything, sorted by name */
