@@ -136,23 +136,28 @@ static enum sl_status get(
 	return SL_OK;
 }
 
-enum sl_status sl_mongo_each(
-	struct sl_reviews_db *f, bson_t *filter, bson_t *opts, sl_mongo_doc_fn fn, void *arg, struct sl_err *err)
+/* Calls fn with each document; ends with the first that is not OK. Destroys the cursor. */
+static enum sl_status walk(
+	struct sl_reviews_db *f, mongoc_cursor_t *c, sl_mongo_doc_fn fn, void *arg, struct sl_err *err)
 {
-	SL_AUTO(sl_mongo_give) struct sl_mongo_use u = {0};
-	SL_AUTOBSON bson_t *q = filter, *o = opts;
+	enum sl_status s = SL_OK;
 	const bson_t *doc;
 	bson_error_t e;
-	enum sl_status s = sl_mongo_take(f->m, "reviews", &u, err);
-	if (s != SL_OK)
-		return s;
-	mongoc_cursor_t *c = mongoc_collection_find_with_opts(u.of, q, o, NULL);
 	while (s == SL_OK && mongoc_cursor_next(c, &doc))
 		s = fn(f, doc, arg, err);
 	if (s == SL_OK && mongoc_cursor_error(c, &e))
 		s = sl_mongo_fail(f->m, &e, err);
 	mongoc_cursor_destroy(c);
 	return s;
+}
+
+enum sl_status sl_mongo_each(
+	struct sl_reviews_db *f, bson_t *filter, bson_t *opts, sl_mongo_doc_fn fn, void *arg, struct sl_err *err)
+{
+	SL_AUTO(sl_mongo_give) struct sl_mongo_use u = {0};
+	SL_AUTOBSON bson_t *q = filter, *o = opts;
+	enum sl_status s = sl_mongo_take(f->m, "reviews", &u, err);
+	return s == SL_OK ? walk(f, mongoc_collection_find_with_opts(u.of, q, o, NULL), fn, arg, err) : s;
 }
 
 struct keys {
@@ -239,23 +244,13 @@ static enum sl_status sent(void *self, char (*keys)[SL_KEY], int n, struct sl_er
 /* ---- counts ---- */
 
 /* Calls fn for each row of the aggregation; destroys pipeline. */
-static enum sl_status aggregate(struct sl_reviews_db *f, bson_t *pipeline, bson_t *opts,
-	void (*fn)(const bson_t *row, struct sl_review_stats *st), struct sl_review_stats *st, struct sl_err *err)
+static enum sl_status aggregate(struct sl_reviews_db *f, bson_t *pipeline, bson_t *opts, sl_mongo_doc_fn fn,
+	struct sl_review_stats *st, struct sl_err *err)
 {
 	SL_AUTO(sl_mongo_give) struct sl_mongo_use u = {0};
 	SL_AUTOBSON bson_t *p = pipeline, *o = opts;
-	const bson_t *row;
-	bson_error_t e;
 	enum sl_status s = sl_mongo_take(f->m, "reviews", &u, err);
-	if (s != SL_OK)
-		return s;
-	mongoc_cursor_t *c = mongoc_collection_aggregate(u.of, MONGOC_QUERY_NONE, p, o, NULL);
-	while (mongoc_cursor_next(c, &row))
-		fn(row, st);
-	if (mongoc_cursor_error(c, &e))
-		s = sl_mongo_fail(f->m, &e, err);
-	mongoc_cursor_destroy(c);
-	return s;
+	return s == SL_OK ? walk(f, mongoc_collection_aggregate(u.of, MONGOC_QUERY_NONE, p, o, NULL), fn, st, err) : s;
 }
 
 static int64_t number(const bson_t *row, const char *name)
@@ -264,8 +259,11 @@ static int64_t number(const bson_t *row, const char *name)
 	return bson_iter_init_find(&at, row, name) ? bson_iter_as_int64(&at) : 0;
 }
 
-static void take_state(const bson_t *row, struct sl_review_stats *st)
+static enum sl_status take_state(struct sl_reviews_db *f, const bson_t *row, void *arg, struct sl_err *err)
 {
+	(void)f;
+	(void)err;
+	struct sl_review_stats *st = arg;
 	bson_iter_t at;
 	const char *state =
 		bson_iter_init_find(&at, row, "_id") && BSON_ITER_HOLDS_UTF8(&at) ? bson_iter_utf8(&at, NULL) : "";
@@ -274,11 +272,15 @@ static void take_state(const bson_t *row, struct sl_review_stats *st)
 		if (!strcmp(state, sl_review_state_name((enum sl_review_state)i)))
 			*to[i] = number(row, "n");
 	st->votes += number(row, "votes");
+	return SL_OK;
 }
 
-static void take_leases(const bson_t *row, struct sl_review_stats *st)
+static enum sl_status take_leases(struct sl_reviews_db *f, const bson_t *row, void *arg, struct sl_err *err)
 {
-	st->leases = number(row, "n");
+	(void)f;
+	(void)err;
+	((struct sl_review_stats *)arg)->leases = number(row, "n");
+	return SL_OK;
 }
 
 /* By the index `next` alone. Of a large store the answer is kept for a while, also that it took too long: then

@@ -12,7 +12,7 @@ enum {
 	SL_MONGO_TURNS = 64, /* locks that callers of this process take by key, so that a crowd queues here */
 	SL_MONGO_CHANGE_MS = 20000, /* most time that a change is tried again for */
 	SL_MONGO_STAMP_BITS = 20,
-	SL_MONGO_EXACT = 100000, /* more reviews than this are counted anew only every ... */
+	SL_MONGO_EXACT = 10000, /* more reviews than this are counted anew only every ... */
 	SL_MONGO_COUNT_MS = 10000,
 };
 
