@@ -85,19 +85,21 @@ def new_name():
 
 
 class Car(threading.Thread):
-    """Sends frames for ever to one process after the other; keeps the keys of what was answered 2xx. What is refused or
-    cut is sent again, as a car would."""
+    """Sends frames for ever to one process after the other, while may() says so; keeps the keys of what was answered 2xx
+    and how many of them ask for votes. What is refused or cut is sent again, as a car would."""
 
-    def __init__(self, cars, frames):
+    def __init__(self, cars, frames, may=lambda: True):
         super().__init__(daemon=True)
-        self.cars, self.frames = cars, frames
+        self.cars, self.frames, self.may = cars, frames, may
         self.end = threading.Event()
-        self.keys, self.answers, self.refused = set(), 0, 0
+        self.keys, self.unsure, self.answers, self.refused = set(), 0, 0, 0
 
     def run(self):
         i = 0
         while not self.end.is_set():
-            if self.send(self.cars[i % len(self.cars)], self.frames(i)):
+            if not self.may():
+                self.end.wait(0.2)
+            elif self.send(self.cars[i % len(self.cars)], self.frames(i)):
                 i += 1
 
     def send(self, car, frame):
@@ -107,7 +109,9 @@ class Car(threading.Thread):
             except requests.RequestException:
                 r = None
             if r is not None and r.status_code == 200:
-                self.keys.update(s['key'] for s in r.json()['signs'])
+                signs = r.json()['signs']
+                self.keys.update(s['key'] for s in signs)
+                self.unsure += sum(s['status'] == 'review' for s in signs)
                 self.answers += 1
                 return True
             assert r is None or r.status_code in (503, 504), f'{r.status_code} {r.text}'
@@ -163,9 +167,12 @@ class Crowd(threading.Thread):
             self.end.wait(0.3)
 
 
-def wait_quiet(check, seconds, what):
-    """check() gives a text that says what is still open, '' when nothing is; the text is told on failure."""
-    end = time.monotonic() + seconds
-    while (left := check()) and time.monotonic() < end:
-        time.sleep(0.2)
-    assert not left, f'{what}: after {seconds} s still {left}'
+def wait_quiet(look, seconds, what):
+    """look() gives how much is still open and a text that says what, '' when nothing is. However long it takes, it must
+    become less within any span of `seconds`."""
+    least, end = float('inf'), 0
+    while (told := look())[1]:
+        if told[0] < least:
+            least, end = told[0], time.monotonic() + seconds
+        assert time.monotonic() < end, f'{what}: no less for {seconds} s: {told[1]}'
+        time.sleep(1)

@@ -5,71 +5,40 @@ import collections
 import http.client
 import http.server
 import json
-import os
-import pathlib
 import re
-import subprocess
 import threading
 import time
 import uuid
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-BUILD = pathlib.Path(os.environ.get('SIGNLOOP_BUILD', ROOT / 'build')).absolute()
-HAMMER = BUILD / 'tests' / 'contract' / 'hammer_crops'
+from hammer import Hammer, verify as read_back
+
+HAMMER = 'hammer_crops'
 WAIT_S = 300  # HBase is back after half a minute, on a busy machine after two
 WRITERS = 16
 
 
-class Hammer:
-    """hammer_crops with its lines: .acknowledged, .won (a Counter), .failures."""
+class Crops(Hammer):
+    """.won: how often each key was."""
 
     def __init__(self, mode, url, threads):
-        self.changed = threading.Condition()
-        self.acknowledged, self.won, self.failures, self.ended = set(), collections.Counter(), [], False
-        self.process = subprocess.Popen([HAMMER, mode, url, str(threads)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True)
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
+        self.won = collections.Counter()
+        super().__init__(HAMMER, mode, url, threads, WAIT_S)
 
-    def _read(self):
-        for line in self.process.stdout:
-            with self.changed:
-                word, rest = line.rstrip('\n').split(' ', 1)
-                if word == 'fail':
-                    self.failures.append(rest)
-                else:
-                    self.acknowledged.add(rest)
-                    self.won[rest] += word == 'won'
-                self.changed.notify_all()
-        with self.changed:
-            self.ended = True
-            self.changed.notify_all()
-
-    def wait(self, check, what):
-        with self.changed:
-            self.changed.wait_for(lambda: check() or self.ended, WAIT_S)
-            assert check(), f'{what} did not happen{" before it ended" if self.ended else ""}: {self.failures[-3:]}'
+    def take(self, word, rest):
+        if word == 'fail':
+            self.failures.append(rest)
+        else:
+            self.acknowledged.add(rest)
+            self.won[rest] += word == 'won'
 
     def goes_on(self, more=300):
-        start = len(self.acknowledged)
-        self.wait(lambda: len(self.acknowledged) >= start + more, f'{more} more acknowledged')
+        super().goes_on(more)
 
     def fails(self, status):
         start = len(self.failures)
         self.wait(lambda: any(f.startswith(status) for f in self.failures[start:]), f'a failure {status}')
-
-    def stop(self):
-        self.process.stdin.close()
-        code = self.process.wait(WAIT_S)
-        self.reader.join()
-        assert code == 0
-        return self
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
 
 
 @pytest.fixture
@@ -77,7 +46,7 @@ def hammer():
     all_of = []
 
     def start(mode, url, threads=WRITERS):
-        all_of.append(Hammer(mode, url, threads))
+        all_of.append(Crops(mode, url, threads))
         return all_of[-1]
 
     yield start
@@ -88,8 +57,7 @@ def hammer():
 def verify(url, numbers=(), ok=(0,)):
     """Reads back, with all the time it wants; gives (exit code, output, number of rows)."""
     url = re.sub(r'\?timeout_ms=\d+', '', url)
-    p = subprocess.run([HAMMER, 'verify', url], input=''.join(f'{n}\n' for n in numbers), capture_output=True, text=True,
-                       timeout=WAIT_S, check=False)
+    p = read_back(HAMMER, url, numbers, WAIT_S)
     assert p.returncode in ok, f'exit {p.returncode}\n{p.stdout[-2000:]}{p.stderr}'
     rows = re.search(r'rows (\d+)', p.stdout)
     return p.returncode, p.stdout + p.stderr, int(rows.group(1)) if rows else None

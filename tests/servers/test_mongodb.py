@@ -3,14 +3,13 @@
 import os
 import pathlib
 import subprocess
-import threading
 import time
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-BUILD = pathlib.Path(os.environ.get('SIGNLOOP_BUILD', ROOT / 'build')).absolute()
-HAMMER = BUILD / 'tests' / 'contract' / 'hammer_reviews'
+from hammer import BUILD, Hammer, verify as read_back
+
+HAMMER = 'hammer_reviews'
 LIB = pathlib.Path(os.environ.get('SIGNLOOP_SERVERS_LIB', BUILD / 'servers' / 'lib'))
 WAIT_S = 180
 VOTERS = 16
@@ -25,50 +24,31 @@ def into(url, database):
     return f'{host}/{database}?{query}&socketTimeoutMS=2000&serverSelectionTimeoutMS=1500'
 
 
-class Hammer:
-    """hammer_reviews vote, with its lines: .acknowledged, .failures [(status, ms, text)]."""
+class Voters(Hammer):
+    """.failures: (status, ms, text)."""
 
     def __init__(self, url, voters=VOTERS):
-        self.changed = threading.Condition()
-        self.acknowledged, self.failures = [], []
-        self.process = subprocess.Popen([HAMMER, 'vote', url, str(voters)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True)
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
+        super().__init__(HAMMER, 'vote', url, voters, WAIT_S)
 
-    def _read(self):
-        for line in self.process.stdout:
-            with self.changed:
-                if line.startswith('fail '):
-                    _, status, ms, text = line.rstrip('\n').split(' ', 3)
-                    self.failures.append((status, int(ms), text))
-                elif line.startswith('ok '):
-                    self.acknowledged.append(line)
-                self.changed.notify_all()
-
-    def wait(self, check, what):
-        with self.changed:
-            assert self.changed.wait_for(check, WAIT_S), f'{what} did not happen in {WAIT_S} s: {self.failures[-3:]}'
+    def take(self, word, rest):
+        if word == 'fail':
+            status, ms, text = rest.split(' ', 2)
+            self.failures.append((status, int(ms), text))
+        elif word == 'ok':
+            self.acknowledged.add(f'ok {rest}')
 
     def goes_on(self, more=60):
-        start = len(self.acknowledged)
-        self.wait(lambda: len(self.acknowledged) >= start + more, f'{more} more votes')
+        super().goes_on(more)
 
     def fails(self):
         start = len(self.failures)
         self.wait(lambda: len(self.failures) > start, 'a failure')
 
     def stop(self):
-        self.process.stdin.close()
-        assert self.process.wait(WAIT_S) == 0
-        self.reader.join()
+        super().stop()
         assert {status for status, _, _ in self.failures} <= {'AWAY', 'TIMEOUT', 'BUSY'}, self.failures[-3:]
         assert max((ms for _, ms, _ in self.failures), default=0) < CALL_MS
         return self
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
 
 
 @pytest.fixture
@@ -76,7 +56,7 @@ def hammer():
     all_of = []
 
     def start(url, voters=VOTERS):
-        all_of.append(Hammer(url, voters))
+        all_of.append(Voters(url, voters))
         return all_of[-1]
 
     yield start
@@ -86,8 +66,7 @@ def hammer():
 
 def verify(url, *hammers):
     """Every acknowledged vote is there once, and the store keeps its promises."""
-    votes = ''.join(line for h in hammers for line in h.acknowledged)
-    p = subprocess.run([HAMMER, 'verify', url], input=votes, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    p = read_back(HAMMER, url, [line for h in hammers for line in h.acknowledged], WAIT_S)
     assert p.returncode == 0, f'exit {p.returncode}\n{p.stdout[-2000:]}\n{p.stderr}'
     checked = int(p.stdout.split()[-3])
     assert checked == sum(len(h.acknowledged) for h in hammers) and checked
@@ -96,7 +75,7 @@ def verify(url, *hammers):
 
 def refused(url, *words):
     """Opening it fails at once and for good, and says why."""
-    p = subprocess.run([HAMMER, 'verify', url], input='', capture_output=True, text=True, timeout=WAIT_S, check=False)
+    p = read_back(HAMMER, url, [], WAIT_S)
     assert p.returncode in (2, 3), p.stdout + p.stderr
     for word in words:
         assert word in p.stderr, p.stderr
@@ -177,7 +156,7 @@ def test_the_driver_sends_a_vote_again_after_a_cut_connection(servers, hammer):
 def test_wrong_log_in_is_refused_without_the_password(servers):
     server = servers('mongodb', set={'mongodb.auth': 'true'})
     right = into(server.url, 'auth')
-    verify_empty = subprocess.run([HAMMER, 'verify', right], input='', capture_output=True, text=True, timeout=WAIT_S, check=False)
+    verify_empty = read_back(HAMMER, right, [], WAIT_S)
     assert verify_empty.returncode == 0, verify_empty.stderr
     user = right.split('//')[1].split(':')[0]
     secret = right.split(':')[2].split('@')[0]
