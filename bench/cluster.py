@@ -21,6 +21,7 @@ from cluster import KINDS, Cluster, embedded_url, new_name, real_url, REAL  # no
 from rig import BINARY, wait_until  # noqa: E402
 
 TICK = os.sysconf('SC_CLK_TCK')
+NAMES = {False: 'embedded', True: 'real'}
 VISION = {'infer'}  # threads that decode, detect and classify
 
 
@@ -93,6 +94,11 @@ def quantile(before, after, q):
     return low
 
 
+def stored(curate):
+    """Labels that a curate process has stored since it started."""
+    return float(re.search(r'^signloop_curate_rows_total (\S+)$', curate.get('/metrics').text, re.M).group(1))
+
+
 def drive(urls, seconds, rate, cars):
     """`signloop drive` against each process at once; the sum of frames/s and the worst p99, ms."""
     runs = [subprocess.Popen([str(BINARY), 'drive', '--to', u, '--demo', '--rate', str(rate / len(urls)), '--cars', str(cars),
@@ -112,12 +118,15 @@ class Bench:
         self.servers, self.bases, self.folder, self.seconds = servers, bases, pathlib.Path(folder), seconds
         self.n = 0
 
+    def urls(self, real, folder):
+        name = new_name()
+        return {k: real_url(k, self.bases[k], name) if real else embedded_url(k, folder / 'shared') for k in KINDS}
+
     def cluster(self, real, cars, *flags, log_options=''):
         self.n += 1
         folder = self.folder / str(self.n)
         (folder / 'shared').mkdir(parents=True)
-        name = new_name()
-        urls = {k: real_url(k, self.bases[k], name) if real else embedded_url(k, folder / 'shared') for k in KINDS}
+        urls = self.urls(real, folder)
         urls['log'] += log_options
         roles = [(f'cars{i}', 'rollout,frames') for i in range(cars)]
         roles += [('people', 'labeling'), ('intake', 'intake'), ('curate', 'curate')]
@@ -149,6 +158,34 @@ class Bench:
             after = c.curate.get('/metrics').text
             h = [histogram(t, 'signloop_label_lag_seconds') for t in (before, after)]
             return quantile(*h, 0.5), quantile(*h, 0.99), told[0]['ms']['p99'] / 1000, cpu.end()
+        finally:
+            c.close()
+
+    def backlog(self, real, seconds):
+        """Labels that nobody has stored: (their stores' URLs, how many)."""
+        self.n += 1
+        folder = self.folder / str(self.n)
+        (folder / 'shared').mkdir(parents=True)
+        urls = self.urls(real, folder)
+        c = Cluster(folder, urls, '--frames-audit', 0, roles=[('cars', 'rollout,frames')])
+        try:
+            drive([c.cars.url], seconds, 0, 4)
+            return urls, c.cars.get('/v1/status').json()['lag']['curate']
+        finally:
+            c.close()
+
+    def drain(self, real, backlog, batch):
+        """Labels/s of one curate that finds the backlog, from the start of its process."""
+        urls, n = backlog
+        self.n += 1
+        folder = self.folder / str(self.n)
+        (folder / 'shared').mkdir(parents=True)
+        fresh = {**urls, 'artifacts': self.urls(real, folder)['artifacts']}
+        start = time.monotonic()
+        c = Cluster(folder, fresh, '--curate.batch', batch, roles=[('curate', 'curate')])
+        try:
+            wait_until(lambda: stored(c.curate) >= n, 300, 'storing the backlog')
+            return n / (time.monotonic() - start)
         finally:
             c.close()
 
@@ -240,7 +277,7 @@ def main():
             rate = statistics.median(r[0] for r in runs)
             runs.sort(key=lambda r: r[0])
             most[real] = max(most.get(real, 0), rate) if cars == 1 else most[real]
-            row('real' if real else 'embedded', cars, f'{rate:.1f}', f'{statistics.median(r[1] for r in runs):.0f}',
+            row(NAMES[real], cars, f'{rate:.1f}', f'{statistics.median(r[1] for r in runs):.0f}',
                 *shares(runs[len(runs) // 2][2]))
         head('stores', 'votes/s over HTTP, 16 voters', 'p99, ms', 'CPU: our roles, %', 'servers, %')
         got = {}
@@ -250,29 +287,43 @@ def main():
         for real, runs in got.items():
             runs.sort(key=lambda r: r[0])
             vision, rest, told, _ = shares(runs[len(runs) // 2][2])
-            row('real' if real else 'embedded', f'{statistics.median(r[0] for r in runs):.0f}',
+            row(NAMES[real], f'{statistics.median(r[0] for r in runs):.0f}',
                 f'{statistics.median(r[1] for r in runs):.0f}', rest, told)
         head('stores', 'curate.linger_ms', 'load, frames/s', 'lag p50, s', 'lag p99, s', 'frame p99, s')
-        lags = {}
-        for real in (False, True):
-            rate = round(0.7 * most[real], 1)
-            for linger in (200, 500, 1000, 2000):
-                runs = [b.lag(real, rate, '--curate.linger_ms', linger) for _ in range(min(rounds, 3))]
-                p50, p99, own = (statistics.median(r[i] for r in runs) for i in range(3))
-                lags.setdefault('real' if real else 'embedded', []).append((linger, p99))
-                row('real' if real else 'embedded', linger, rate, f'{p50:.2f}', f'{p99:.2f}', f'{own:.3f}')
+        rates = {real: round(0.7 * most[real], 1) for real in most}
+        got, lags = {}, {}
+        for _ in range(rounds):
+            for real in rates:
+                for linger in (200, 500, 1000, 2000):
+                    got.setdefault((real, linger), []).append(b.lag(real, rates[real], '--curate.linger_ms', linger))
+        for (real, linger), runs in got.items():
+            p50, p99, own = (statistics.median(r[i] for r in runs) for i in range(3))
+            lags.setdefault(NAMES[real], []).append((linger, p99))
+            row(NAMES[real], linger, rates[real], f'{p50:.2f}', f'{p99:.2f}', f'{own:.3f}')
         plot(a.plots / 'bench-cluster-lag.svg', lags, 'curate.linger_ms', 'seconds to a row in a segment, 99 of 100')
-        head('Kafka linger_ms', 'frames/s', 'frame p99, ms', 'Kafka CPU, %')
-        waits = {'frame p99, ms': []}
-        for linger in (0, 1, 5, 20):
-            rate = round(0.7 * most[True], 1)
-            runs = [b.lag(True, rate, log_options=f'&linger_ms={linger}') for _ in range(min(rounds, 3))]
+        head('stores', 'curate.batch', 'labels waiting', 'labels/s')
+        got, per_s = {}, {}
+        backlogs = {real: b.backlog(real, 5 * seconds) for real in rates}
+        for _ in range(rounds):
+            for real in rates:
+                for batch in (20, 100, 500, 1000):
+                    got.setdefault((real, batch), []).append(b.drain(real, backlogs[real], batch))
+        for (real, batch), runs in got.items():
+            per_s.setdefault(NAMES[real], []).append((batch, statistics.median(runs)))
+            row(NAMES[real], batch, backlogs[real][1], f'{statistics.median(runs):.0f}')
+        plot(a.plots / 'bench-cluster-batch.svg', per_s, 'curate.batch', 'labels a second into segments')
+        head('Kafka linger_ms', 'frames/s', 'frame p99, ms', 'Kafka CPU, % of one core')
+        got, waits = {}, {'frame p99, ms': []}
+        for _ in range(rounds):
+            for linger in (0, 1, 5, 20):
+                got.setdefault(linger, []).append(b.lag(True, rates[True], log_options=f'&linger_ms={linger}'))
+        for linger, runs in got.items():
             own = statistics.median(r[2] for r in runs) * 1000
-            roles, used, wall = runs[0][3]
+            used = statistics.median(100 * end[1].get('kafka', 0) / end[2] for _, _, _, end in runs)
             waits['frame p99, ms'].append((linger, own))
-            row(linger, rate, f'{own:.0f}', f'{100 * used.get("kafka", 0) / wall:.0f} of one core')
+            row(linger, rates[True], f'{own:.0f}', f'{used:.0f}')
         plot(a.plots / 'bench-cluster-linger.svg', waits, 'linger_ms of kafka://', 'ms, 99 of 100 frames')
-    print(f'\nplots: {a.plots}/bench-cluster-lag.svg, bench-cluster-linger.svg')
+    print(f'\nplots: {a.plots}/bench-cluster-lag.svg, bench-cluster-batch.svg, bench-cluster-linger.svg')
 
 
 if __name__ == '__main__':

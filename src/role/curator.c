@@ -275,8 +275,8 @@ static enum sl_status pick(struct sl_curator *c, const struct lane *l, struct pi
 	}
 }
 
-static enum sl_status write_row(struct sl_curator *c, struct sl_segment *g, const struct waiting *w,
-	const struct sl_crop *crop, struct sl_buf *tar, struct sl_err *err)
+static enum sl_status write_row(struct sl_segment *g, const struct waiting *w, const struct sl_crop *crop,
+	struct sl_buf *tar, struct sl_err *err)
 {
 	SL_AUTOJSON json_t *meta = NULL;
 	if (!w->body) {
@@ -294,39 +294,85 @@ static enum sl_status write_row(struct sl_curator *c, struct sl_segment *g, cons
 	return sl_shard_add(tar, w->label.key, sl_buf_slice(&crop->jpeg), row, err);
 }
 
-static enum sl_status store_lane(struct sl_curator *c, struct lane *l, struct sl_err *err)
+/* One lane on its way into a segment, on a thread of its own, which only reads the curator and the lane. */
+struct storing {
+	struct sl_curator *c;
+	struct lane *l;
+	pthread_t thread;
+	struct sl_segment segment;
+	enum sl_status s;
+	struct sl_err err;
+};
+
+static void *store_lane(void *arg)
 {
+	struct storing *w = arg;
+	const struct lane *l = w->l;
 	SL_AUTO(picked_done) struct picked p = {0};
 	SL_AUTO(sl_buf_done) struct sl_buf tar = {.cap = TAR_BYTES};
-	SL_AUTO(sl_segment_done)
-	struct sl_segment g = {.partition = l->partition,
+	w->segment = (struct sl_segment){.partition = l->partition,
 		.first = l->last + 1,
 		.last = l->wait[l->n - 1].label.position,
 		.missing = json_array(),
 		.bad = json_array()};
-	enum sl_status s = pick(c, l, &p, err);
-	for (int i = 0; i < l->n && s == SL_OK; i++)
-		s = write_row(c, &g, &l->wait[i], &p.crop[i], &tar, err);
-	if (s != SL_OK)
-		return s;
-	if (g.rows)
+	w->s = pick(w->c, l, &p, &w->err);
+	for (int i = 0; i < l->n && w->s == SL_OK; i++)
+		w->s = write_row(&w->segment, &l->wait[i], &p.crop[i], &tar, &w->err);
+	if (w->s == SL_OK && w->segment.rows)
 		sl_shard_end(&tar);
-	s = sl_segments_store(c->st.artifacts, &g, sl_buf_slice(&tar), err);
-	if (s == SL_EXISTS) {
+	if (w->s == SL_OK)
+		w->s = sl_segments_store(w->c->st.artifacts, &w->segment, sl_buf_slice(&tar), &w->err);
+	return NULL;
+}
+
+static enum sl_status settle_lane(struct sl_curator *c, struct storing *w, struct sl_err *err)
+{
+	struct lane *l = w->l;
+	if (w->s == SL_EXISTS) {
 		c->counts.lost++;
 		return go_behind(c, l, err);
 	}
-	if (s != SL_OK)
-		return s;
+	if (w->s != SL_OK) {
+		*err = w->err;
+		return w->s;
+	}
 	for (int i = 0; i < l->n; i++)
 		sl_metric_time(c->lag, 1000 * SL_MAX(sl_now_ms() - l->wait[i].label.appended_ms, 0));
-	l->last = g.last;
+	l->last = w->segment.last;
 	drop_first(l, l->n);
 	c->counts.segments++;
-	c->counts.rows += g.rows;
-	c->counts.skipped += g.skipped;
-	c->counts.missing += (int64_t)json_array_size(g.missing);
+	c->counts.rows += w->segment.rows;
+	c->counts.skipped += w->segment.skipped;
+	c->counts.missing += (int64_t)json_array_size(w->segment.missing);
 	return SL_OK;
+}
+
+/* Stores what waits of up to curate.threads lanes at once, from lane *at on, which is moved. A store that takes long
+ * to end a file, as HDFS does, is waited for once, not once a lane. */
+static enum sl_status store_some(struct sl_curator *c, int *at, struct sl_err *err)
+{
+	int most = (int)sl_config_int(c->cfg, "curate.threads"), n = 0;
+	SL_AUTOFREE struct storing *w = sl_calloc((size_t)most, sizeof(*w));
+	enum sl_status ret = SL_OK;
+	for (; *at < c->lanes && n < most; ++*at)
+		if (c->lane[*at].n)
+			w[n++] = (struct storing){.c = c, .l = &c->lane[*at]};
+	for (int i = 1; i < n; i++)
+		w[i].thread = sl_thread_start("segment", store_lane, &w[i]);
+	if (n)
+		store_lane(&w[0]);
+	for (int i = 0; i < n; i++) {
+		struct sl_err why;
+		if (i)
+			pthread_join(w[i].thread, NULL);
+		enum sl_status s = settle_lane(c, &w[i], &why);
+		if (s != SL_OK && ret == SL_OK) {
+			ret = s;
+			*err = why;
+		}
+		sl_segment_done(&w[i].segment);
+	}
+	return ret;
 }
 
 enum sl_status sl_curator_flush(struct sl_curator *c, struct sl_err *err)
@@ -334,9 +380,9 @@ enum sl_status sl_curator_flush(struct sl_curator *c, struct sl_err *err)
 	if (!waiting(c) && !c->uncommitted)
 		return SL_OK;
 	c->uncommitted = true;
-	for (int i = 0; i < c->lanes; i++)
-		while (c->lane[i].n) { /* twice when another curator stored the first part */
-			enum sl_status s = store_lane(c, &c->lane[i], err);
+	while (waiting(c)) /* twice when another curator stored the first part */
+		for (int at = 0; at < c->lanes;) {
+			enum sl_status s = store_some(c, &at, err);
 			if (s != SL_OK)
 				return s;
 		}

@@ -275,6 +275,7 @@ static void fails_at(int nth, const char *setting, const char *options)
 	fixture_set(&f, setting, url);
 	CHECK_OK(sl_stores_open(f.cfg, sl_test_dir(), &f.st, &err));
 	fixture_set(&f, "curate.batch", "7");
+	fixture_set(&f, "curate.threads", "2");
 	fixture_set(&f, "curate.linger_ms", "10");
 	fixture_set(&f, "curate.missing_ms", "0");
 	CHECK_OK(sl_fs_write(file, sl_slice_str(""), true, &err));
