@@ -95,8 +95,9 @@ def quantile(before, after, q):
 
 
 def stored(curate):
-    """Labels that a curate process has stored since it started."""
-    return float(re.search(r'^signloop_curate_rows_total (\S+)$', curate.get('/metrics').text, re.M).group(1))
+    """(Labels that a curate process has stored, seconds that it waited for them and stored them.)"""
+    text = curate.get('/metrics').text
+    return tuple(float(re.search(rf'^signloop_curate_{what} (\S+)$', text, re.M).group(1)) for what in ('rows_total', 'turn_seconds_sum'))
 
 
 def drive(urls, seconds, rate, cars):
@@ -175,17 +176,16 @@ class Bench:
             c.close()
 
     def drain(self, real, backlog, batch):
-        """Labels/s of one curate that finds the backlog, from the start of its process."""
+        """Labels/s of one curate that finds the backlog, without the last ones, which wait for more."""
         urls, n = backlog
         self.n += 1
         folder = self.folder / str(self.n)
         (folder / 'shared').mkdir(parents=True)
         fresh = {**urls, 'artifacts': self.urls(real, folder)['artifacts']}
-        start = time.monotonic()
         c = Cluster(folder, fresh, '--curate.batch', batch, roles=[('curate', 'curate')])
         try:
-            wait_until(lambda: stored(c.curate) >= n, 300, 'storing the backlog')
-            return n / (time.monotonic() - start)
+            rows, busy = wait_until(lambda: (got := stored(c.curate))[0] >= n // batch * batch and got, 300, 'storing the backlog')
+            return rows / busy
         finally:
             c.close()
 

@@ -74,7 +74,7 @@ const struct sl_config_row sl_settings[] = {
 	{"bundle", STR, "", 0, 0,
 		"bundle file that is published when the registry is empty; empty: the one that ships"},
 	{"curate.batch", INT, "500", 1, 1000, "labels that make a segment; fewer when curate.linger_ms passes first"},
-	{"curate.linger_ms", INT, "2000", 10, 3600000, "ms after which labels that wait are stored, however few"},
+	{"curate.linger_ms", INT, "1000", 10, 3600000, "ms after which labels that wait are stored, however few"},
 	{"curate.threads", INT, "4", 1, 64, "partitions whose labels are stored at once"},
 	{"curate.missing_ms", INT, "5000", 0, 3600000,
 		"ms to look again for a label's crop before it is written down as missing"},
