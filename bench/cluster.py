@@ -37,16 +37,15 @@ def cpu_of(pid):
         return 0.0
 
 
-def cpu_by_thread(pid):
-    """CPU seconds of each thread name of a process that lives."""
-    got = {}
+def vision_of(pid):
+    """CPU seconds of the threads of a process that see."""
+    used = 0.0
     for task in pathlib.Path(f'/proc/{pid}/task').iterdir():
         try:
-            name = (task / 'comm').read_text().strip()
-            got[name] = got.get(name, 0) + ticks(task / 'stat')
+            used += ticks(task / 'stat') if (task / 'comm').read_text().strip() in VISION else 0
         except (FileNotFoundError, ProcessLookupError):
             pass
-    return got
+    return used
 
 
 class Cpu:
@@ -57,7 +56,7 @@ class Cpu:
         self.start()
 
     def look(self):
-        roles = {n: cpu_by_thread(p.process.pid) for n, p in self.cluster.process.items()}
+        roles = {n: (vision_of(p.process.pid), cpu_of(p.process.pid)) for n, p in self.cluster.process.items()}
         return time.monotonic(), roles, {n: cpu_of(pid) for n, pid in self.servers.items()}
 
     def start(self):
@@ -67,10 +66,9 @@ class Cpu:
         """({role: (vision, rest)}, {server: s}) in CPU seconds, and the wall seconds."""
         (t0, r0, s0), (t1, r1, s1) = self.from_, self.look()
         roles = {}
-        for name, threads in r1.items():
-            diff = {t: s - r0[name].get(t, 0) for t, s in threads.items()}
-            vision = sum(s for t, s in diff.items() if t in VISION)
-            roles[name] = (vision, sum(diff.values()) - vision)
+        for name, (vision, all_of_it) in r1.items():
+            saw = vision - r0[name][0]
+            roles[name] = (saw, all_of_it - r0[name][1] - saw)
         return roles, {n: s1[n] - s0[n] for n in s1}, t1 - t0
 
 
@@ -119,14 +117,18 @@ class Bench:
         self.servers, self.bases, self.folder, self.seconds = servers, bases, pathlib.Path(folder), seconds
         self.n = 0
 
+    def fresh(self):
+        self.n += 1
+        folder = self.folder / str(self.n)
+        (folder / 'shared').mkdir(parents=True)
+        return folder
+
     def urls(self, real, folder):
         name = new_name()
         return {k: real_url(k, self.bases[k], name) if real else embedded_url(k, folder / 'shared') for k in KINDS}
 
     def cluster(self, real, cars, *flags, log_options=''):
-        self.n += 1
-        folder = self.folder / str(self.n)
-        (folder / 'shared').mkdir(parents=True)
+        folder = self.fresh()
         urls = self.urls(real, folder)
         urls['log'] += log_options
         roles = [(f'cars{i}', 'rollout,frames') for i in range(cars)]
@@ -162,29 +164,28 @@ class Bench:
         finally:
             c.close()
 
-    def backlog(self, real, seconds):
+    def backlog(self, real, least):
         """Labels that nobody has stored: (their stores' URLs, how many)."""
-        self.n += 1
-        folder = self.folder / str(self.n)
-        (folder / 'shared').mkdir(parents=True)
+        folder = self.fresh()
         urls = self.urls(real, folder)
         c = Cluster(folder, urls, '--frames-audit', 0, roles=[('cars', 'rollout,frames')])
         try:
-            drive([c.cars.url], seconds, 0, 4)
-            return urls, c.cars.get('/v1/status').json()['lag']['curate']
+            def labels():
+                drive([c.cars.url], 5, 0, 4)
+                return c.cars.get('/v1/status').json()['lag'].get('curate', 0)
+            return urls, wait_until(lambda: (n := labels()) >= least and n, 600, f'{least} labels')
         finally:
             c.close()
 
     def drain(self, real, backlog, batch):
         """Labels/s of one curate that finds the backlog, without the last ones, which wait for more."""
         urls, n = backlog
-        self.n += 1
-        folder = self.folder / str(self.n)
-        (folder / 'shared').mkdir(parents=True)
-        fresh = {**urls, 'artifacts': self.urls(real, folder)['artifacts']}
-        c = Cluster(folder, fresh, '--curate.batch', batch, roles=[('curate', 'curate')])
+        folder = self.fresh()
+        c = Cluster(folder, {**urls, 'artifacts': self.urls(real, folder)['artifacts']}, '--curate.batch', batch,
+                    roles=[('curate', 'curate')])
         try:
-            rows, busy = wait_until(lambda: (got := stored(c.curate))[0] >= n // batch * batch and got, 300, 'storing the backlog')
+            wait_until(lambda: stored(c.curate)[0] >= n // batch * batch, 300, 'storing the backlog')
+            rows, busy = stored(c.curate)
             return rows / busy
         finally:
             c.close()
@@ -260,7 +261,7 @@ def main():
         sys.exit(f'bench: {", ".join(missing)} not set; make bench-cluster starts the servers and sets them')
     state = json.loads(subprocess.run([str(a.servers), 'status', '--json'], stdout=subprocess.PIPE, text=True, check=True).stdout)
     servers = {row['name']: row['pid'] for row in state if 'pid' in row}
-    rounds, seconds = (1, 5) if a.short else (5, 12)
+    rounds, seconds = (1, 5) if a.short else (5, 8)
     model = re.search(r'model name\s*: (.*)', pathlib.Path('/proc/cpuinfo').read_text())
     print(f'{time.strftime("%Y-%m-%d")}, {os.cpu_count()} cores, {model.group(1) if model else platform.machine()}, load '
           f'{os.getloadavg()[0]:.1f}; {rounds} rounds, in turns; drivers, roles and servers share the cores')
@@ -303,7 +304,7 @@ def main():
         plot(a.plots / 'bench-cluster-lag.svg', lags, 'curate.linger_ms', 'seconds to a row in a segment, 99 of 100')
         head('stores', 'curate.batch', 'labels waiting', 'labels/s')
         got, per_s = {}, {}
-        backlogs = {real: b.backlog(real, 5 * seconds) for real in rates}
+        backlogs = {real: b.backlog(real, 2000) for real in rates}
         for _ in range(rounds):
             for real in rates:
                 for batch in (20, 100, 500, 1000):

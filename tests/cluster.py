@@ -168,11 +168,11 @@ class Crowd(threading.Thread):
 
 
 def wait_quiet(look, seconds, what):
-    """look() gives how much is still open and a text that says what, '' when nothing is. However long it takes, it must
-    become less within any span of `seconds`."""
-    least, end = float('inf'), 0
+    """look() gives how much is still open, None when that is unknown, and a text that says what, '' when nothing is.
+    However long it takes, it must become less within any span of `seconds`."""
+    least, end = float('inf'), time.monotonic() + seconds
     while (told := look())[1]:
-        if told[0] < least:
+        if told[0] is not None and told[0] < least:
             least, end = told[0], time.monotonic() + seconds
         assert time.monotonic() < end, f'{what}: no less for {seconds} s: {told[1]}'
         time.sleep(1)

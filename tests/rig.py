@@ -100,7 +100,7 @@ class Server:
 
         def done():
             s = self.get('/v1/status').json()
-            return s['uptime_s'] > before and not any(s['lag'].values())
+            return s['uptime_s'] > before and len(s['lag']) == 2 and not any(s['lag'].values())
         wait_until(done, 30, 'the consumers')
 
     def frame(self, jpeg, **query):

@@ -7,7 +7,7 @@
 enum kind { COUNTER, GAUGE, HISTOGRAM };
 static const char *const kind_name[] = {"counter", "gauge", "histogram"};
 
-/* Bucket bounds in us: 1, 1.5, 2, 3, 5 a decade from 100 us to 100 s, so that a quantile is known to a third. */
+/* Bucket bounds in us: 1, 1.5, 2, 3, 5 a decade from 100 us to 100 s: finer where a promise lies (2 s). */
 #define DECADE(us) us, us * 3 / 2, us * 2, us * 3, us * 5
 static const int64_t bound_us[] = {
 	DECADE(100), DECADE(1000), DECADE(10000), DECADE(100000), DECADE(1000000), DECADE(10000000), 100000000};

@@ -8,7 +8,7 @@
 #include "role/dead.h"
 #include <stdio.h>
 
-enum { LOOK_AGAIN_MS = 20, LOOK_AGAIN_MAX_MS = 1000, TAR_BYTES = 1 << 29 };
+enum { LOOK_AGAIN_MS = 20, LOOK_AGAIN_MAX_MS = 1000, TAR_BYTES = 1 << 29, LANES_QUEUED = 64 };
 
 struct waiting { /* one message that is not stored yet */
 	struct sl_label label;
@@ -34,8 +34,10 @@ struct sl_curator {
 	int64_t since_us; /* when the oldest message that waits came; 0: none waits */
 	struct sl_curator_counts counts;
 	struct sl_metric *lag;
-	pthread_mutex_t lock; /* of stopped */
+	struct sl_pool *pool; /* stores lanes */
+	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t cond;
+	int storing; /* lanes that the pool has not done yet */
 	bool stopped;
 };
 
@@ -59,6 +61,7 @@ void sl_curator_free(struct sl_curator *c)
 	free(c->lane);
 	if (c->consumer)
 		sl_consumer_close(c->consumer);
+	sl_pool_free(c->pool);
 	pthread_cond_destroy(&c->cond);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
@@ -139,6 +142,7 @@ enum sl_status sl_curator_new(
 	c->lag = sl_histogram("signloop_label_lag_seconds", NULL, "From a label's message to its row in a segment");
 	pthread_mutex_init(&c->lock, NULL);
 	sl_cond_init(&c->cond);
+	c->pool = sl_pool_start("segment", (unsigned)sl_config_int(cfg, "curate.threads"), LANES_QUEUED);
 	enum sl_status s = sl_consumer_open(st->log, SL_GROUP_CURATE, SL_TOPIC_LABELS, &c->consumer, err);
 	int partitions = 0;
 	if (s == SL_OK)
@@ -294,19 +298,20 @@ static enum sl_status write_row(struct sl_segment *g, const struct waiting *w, c
 	return sl_shard_add(tar, w->label.key, sl_buf_slice(&crop->jpeg), row, err);
 }
 
-/* One lane on its way into a segment, on a thread of its own, which only reads the curator and the lane. */
+/* One lane on its way into a segment: on a thread of the pool, which touches nothing else of the curator. */
 struct storing {
 	struct sl_curator *c;
 	struct lane *l;
-	pthread_t thread;
 	struct sl_segment segment;
+	int64_t stored_ms;
 	enum sl_status s;
 	struct sl_err err;
 };
 
-static void *store_lane(void *arg)
+static void store_lane(void *arg)
 {
 	struct storing *w = arg;
+	struct sl_curator *c = w->c;
 	const struct lane *l = w->l;
 	SL_AUTO(picked_done) struct picked p = {0};
 	SL_AUTO(sl_buf_done) struct sl_buf tar = {.cap = TAR_BYTES};
@@ -315,14 +320,18 @@ static void *store_lane(void *arg)
 		.last = l->wait[l->n - 1].label.position,
 		.missing = json_array(),
 		.bad = json_array()};
-	w->s = pick(w->c, l, &p, &w->err);
+	w->s = pick(c, l, &p, &w->err);
 	for (int i = 0; i < l->n && w->s == SL_OK; i++)
 		w->s = write_row(&w->segment, &l->wait[i], &p.crop[i], &tar, &w->err);
 	if (w->s == SL_OK && w->segment.rows)
 		sl_shard_end(&tar);
 	if (w->s == SL_OK)
-		w->s = sl_segments_store(w->c->st.artifacts, &w->segment, sl_buf_slice(&tar), &w->err);
-	return NULL;
+		w->s = sl_segments_store(c->st.artifacts, &w->segment, sl_buf_slice(&tar), &w->err);
+	w->stored_ms = sl_now_ms();
+	pthread_mutex_lock(&c->lock);
+	if (--c->storing == 0)
+		pthread_cond_broadcast(&c->cond);
+	pthread_mutex_unlock(&c->lock);
 }
 
 static enum sl_status settle_lane(struct sl_curator *c, struct storing *w, struct sl_err *err)
@@ -337,7 +346,7 @@ static enum sl_status settle_lane(struct sl_curator *c, struct storing *w, struc
 		return w->s;
 	}
 	for (int i = 0; i < l->n; i++)
-		sl_metric_time(c->lag, 1000 * SL_MAX(sl_now_ms() - l->wait[i].label.appended_ms, 0));
+		sl_metric_time(c->lag, 1000 * SL_MAX(w->stored_ms - l->wait[i].label.appended_ms, 0));
 	l->last = w->segment.last;
 	drop_first(l, l->n);
 	c->counts.segments++;
@@ -347,28 +356,31 @@ static enum sl_status settle_lane(struct sl_curator *c, struct storing *w, struc
 	return SL_OK;
 }
 
-/* Stores what waits of up to curate.threads lanes at once, from lane *at on, which is moved. A store that takes long
- * to end a file, as HDFS does, is waited for once, not once a lane. */
-static enum sl_status store_some(struct sl_curator *c, int *at, struct sl_err *err)
+/* All lanes at once: a store that takes long to end a file, as HDFS does, is waited for once, not once a lane. The
+ * first failure is told, when the others are settled. */
+static enum sl_status store_lanes(struct sl_curator *c, struct sl_err *err)
 {
-	int most = (int)sl_config_int(c->cfg, "curate.threads"), n = 0;
-	SL_AUTOFREE struct storing *w = sl_calloc((size_t)most, sizeof(*w));
+	SL_AUTOFREE struct storing *w = sl_calloc((size_t)c->lanes, sizeof(*w));
 	enum sl_status ret = SL_OK;
-	for (; *at < c->lanes && n < most; ++*at)
-		if (c->lane[*at].n)
-			w[n++] = (struct storing){.c = c, .l = &c->lane[*at]};
-	for (int i = 1; i < n; i++)
-		w[i].thread = sl_thread_start("segment", store_lane, &w[i]);
-	if (n)
-		store_lane(&w[0]);
+	int n = 0;
+	for (int i = 0; i < c->lanes; i++)
+		if (c->lane[i].n)
+			w[n++] = (struct storing){.c = c, .l = &c->lane[i]};
+	c->storing = n;
+	for (int i = 0; i < n; i++)
+		if (sl_pool_run(c->pool, store_lane, &w[i]) != SL_OK)
+			store_lane(&w[i]); /* its queue is full */
+	pthread_mutex_lock(&c->lock);
+	while (c->storing)
+		sl_cond_wait_until(&c->cond, &c->lock, SL_FOREVER);
+	pthread_mutex_unlock(&c->lock);
 	for (int i = 0; i < n; i++) {
-		struct sl_err why;
-		if (i)
-			pthread_join(w[i].thread, NULL);
+		struct sl_err why = {0};
 		enum sl_status s = settle_lane(c, &w[i], &why);
 		if (s != SL_OK && ret == SL_OK) {
 			ret = s;
-			*err = why;
+			if (err)
+				*err = why;
 		}
 		sl_segment_done(&w[i].segment);
 	}
@@ -380,13 +392,11 @@ enum sl_status sl_curator_flush(struct sl_curator *c, struct sl_err *err)
 	if (!waiting(c) && !c->uncommitted)
 		return SL_OK;
 	c->uncommitted = true;
-	while (waiting(c)) /* twice when another curator stored the first part */
-		for (int at = 0; at < c->lanes;) {
-			enum sl_status s = store_some(c, &at, err);
-			if (s != SL_OK)
-				return s;
-		}
-	enum sl_status s = find_lost(c, err); /* the commit is of what the consumer stands behind */
+	enum sl_status s = SL_OK;
+	while (waiting(c) && s == SL_OK) /* twice when another curator stored the first part */
+		s = store_lanes(c, err);
+	if (s == SL_OK)
+		s = find_lost(c, err); /* the commit is of what the consumer stands behind */
 	if (s != SL_OK)
 		return s;
 	c->since_us = 0;

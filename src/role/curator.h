@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Curating without threads or HTTP: labels in, segments out, exactly once in effect. The
- * role (curate.c) gives it a thread; tests call it by hand.
+ * Curating without HTTP: labels in, segments out, exactly once in effect. The role (curate.c)
+ * gives it a thread; tests call it by hand. Partitions are stored at once, by a pool of its own.
  *
  * The effect carries the position: a segment's entry is created only if absent under the
  * position after the last one stored. What was polled and not stored comes again after a

@@ -55,16 +55,16 @@ def kill_in_turn(rng, instance, cluster, deadline):
 
 
 def open_work(cluster, crowd):
-    """How many things are not finished yet, and which, as a text."""
+    """How many things are not finished yet, None when that is unknown, and which, as a text."""
     sick = [t.sick for t in crowd if t.sick]
     assert not sick, sick
     told = cluster.people0.get('/v1/status').json()
-    left = {**told['lag'], 'open reviews': told['reviews']['open']}
+    left = {'intake': told['lag'].get('intake'), 'curate': told['lag'].get('curate'), 'open reviews': told['reviews']['open']}
     away = [f'{name} is away: {s["why"]}' for name, s in told['stores'].items() if s['away']]
-    texts = [f'{n} {name}' for name, n in left.items() if n] + away
+    texts = [f'{n} {name}' for name, n in left.items() if n != 0] + away
     if texts:
         texts += [f'{t.voter.name} {len(t.voter.answered)} votes, last refusal {t.last}' for t in crowd]
-    return sum(abs(n) for n in left.values()), ', '.join(texts)
+    return None if None in left.values() else sum(left.values()), ', '.join(texts)
 
 
 def test_nothing_is_lost_when_everything_is_killed_in_turn(servers, tmp_path, demo_frames):
