@@ -127,6 +127,7 @@ static void on_connection(
 	}
 	pthread_mutex_lock(&s->lock);
 	s->connections += what == MHD_CONNECTION_NOTIFY_STARTED ? 1 : -1;
+	s->handed -= what == MHD_CONNECTION_NOTIFY_STARTED && s->handed > 0;
 	s->active_us = sl_mono_us();
 	sl_metric_set(s->connections_now, s->connections);
 	pthread_cond_broadcast(&s->changed);

@@ -58,6 +58,7 @@ struct sl_server {
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* live or connections */
 	int live, coming, connections; /* requests from headers to end; of these, body not whole; open connections */
+	int handed; /* connections that a drain gave to MHD, which has not taken them up yet */
 	int64_t active_us; /* when a request last moved */
 	struct sl_stream *streams;
 	bool streams_end, is_drained;

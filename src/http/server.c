@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/internal.h"
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -94,20 +95,32 @@ int sl_server_port(const struct sl_server *s)
 	return s->port;
 }
 
-/* No new connections; those that the kernel took already are served. */
+/* No new connections; those that were made are served, also one whose client hears of it before this kernel does. */
 static void stop_accepting(struct sl_server *s)
 {
 	sl_http_refuse_new(s->listen_fd);
-	int fd = MHD_quiesce_daemon(s->daemon), conn;
-	if (fd < 0)
+	struct pollfd p = {.fd = MHD_quiesce_daemon(s->daemon), .events = POLLIN};
+	if (p.fd < 0)
 		return;
-	struct sockaddr_storage a;
-	socklen_t n = sizeof(a);
-	while ((conn = accept4(fd, (struct sockaddr *)&a, &n, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
-		MHD_add_connection(s->daemon, conn, (struct sockaddr *)&a, n); /* closes it on failure */
-		n = sizeof(a);
+	int64_t until = sl_deadline_ms(SL_HTTP_DRAIN_IDLE_MS);
+	while (!sl_is_past(until) && poll(&p, 1, SL_HTTP_DRAIN_EMPTY_MS) > 0) {
+		struct sockaddr_storage a;
+		socklen_t n = sizeof(a);
+		int conn = accept4(p.fd, (struct sockaddr *)&a, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (conn < 0 && errno != ECONNABORTED && errno != EAGAIN && errno != EINTR)
+			break;
+		if (conn < 0)
+			continue;
+		pthread_mutex_lock(&s->lock);
+		s->handed++;
+		pthread_mutex_unlock(&s->lock);
+		if (MHD_add_connection(s->daemon, conn, (struct sockaddr *)&a, n) != MHD_YES) { /* closed it */
+			pthread_mutex_lock(&s->lock);
+			s->handed -= s->handed > 0;
+			pthread_mutex_unlock(&s->lock);
+		}
 	}
-	close(fd);
+	close(p.fd);
 	s->listen_fd = -1;
 }
 
@@ -115,7 +128,9 @@ static void stop_accepting(struct sl_server *s)
  * client left in the middle of its body, so such requests are not waited for to the end. */
 static int64_t quiet_ms(const struct sl_server *s)
 {
-	return s->coming ? SL_HTTP_DRAIN_BODY_MS : s->connections ? SL_HTTP_DRAIN_IDLE_MS : SL_HTTP_DRAIN_EMPTY_MS;
+	return s->coming                     ? SL_HTTP_DRAIN_BODY_MS
+	       : s->connections || s->handed ? SL_HTTP_DRAIN_IDLE_MS
+					     : SL_HTTP_DRAIN_EMPTY_MS;
 }
 
 /* Until no request runs and nothing has moved for a while. */
