@@ -22,8 +22,7 @@ enum {
 	SL_HTTP_CODES = 600,
 	SL_HTTP_HEADERS = 64, /* of a request that are kept */
 	SL_HTTP_CONNECTION =
-		32 *
-		1024, /* MHD's memory of a connection: headers, and a piece of the body; cleared for each request */
+		32768, /* MHD's memory of a connection: headers and a piece of the body, for each request */
 	SL_HTTP_SKIP = 64 * 1024, /* bytes of an unwanted body that are read past, so that the connection can go on */
 	SL_HTTP_STREAM_BYTES = 1 << 20, /* what may wait for a slow listener; the oldest goes first */
 	SL_HTTP_HEARTBEAT_MS = 15000, /* comment to silent listeners: finds those that are gone */
@@ -57,8 +56,8 @@ struct sl_server {
 	_Atomic bool draining;
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* live or connections */
-	int live, coming, connections; /* requests from headers to end; of these, body not whole; open connections */
-	int handed; /* connections that a drain gave to MHD, which has not taken them up yet */
+	int live, coming; /* requests from headers to end; of these, body not whole */
+	int connections, handed; /* open ones; given to MHD by a drain and not open yet */
 	int64_t active_us; /* when a request last moved */
 	struct sl_stream *streams;
 	bool streams_end, is_drained;
