@@ -121,6 +121,9 @@ static void on_connection(
 	struct line *l = *context;
 	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
 		*context = SL_NEW(struct line);
+		if (s->draining)
+			sl_http_want_hops(
+				MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd, 0);
 	} else {
 		free(l->raw);
 		free(l);

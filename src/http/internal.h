@@ -127,4 +127,4 @@ void sl_streams_end(struct sl_server *s); /* all, and every later one at once */
 
 /* listen.c: text "HOST:PORT", "[::1]:PORT", ":PORT" */
 enum sl_status sl_http_listen(const char *text, int *ret_fd, int *ret_port, struct sl_err *err);
-void sl_http_refuse_new(int fd); /* no new connection is taken; those begun still end up in the queue */
+void sl_http_want_hops(int fd, int n); /* 255: a listening socket takes nothing new; 0: its children hear again */

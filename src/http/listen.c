@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/internal.h"
 #include <errno.h>
-#include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -89,17 +88,9 @@ enum sl_status sl_http_listen(const char *text, int *ret_fd, int *ret_port, stru
 	return SL_OK;
 }
 
-void sl_http_refuse_new(int fd)
+void sl_http_want_hops(int fd, int hops)
 {
-	/* Drops packets with SYN and without ACK: byte 13 of the TCP header. A client whose
-	 * handshake is under way gets in; others try again elsewhere or are refused by close. */
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
-		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, 0),
-		BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
-	};
-	struct sock_fprog p = {SL_COUNT(code), code};
-	setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &p, sizeof(p)); /* refused: a connection may come too late */
+	/* Needs no right, where a socket filter does on some systems. */
+	setsockopt(fd, IPPROTO_IP, IP_MINTTL, &hops, sizeof(hops));
+	setsockopt(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, &hops, sizeof(hops)); /* fails on a socket of IPv4 */
 }

@@ -98,7 +98,7 @@ int sl_server_port(const struct sl_server *s)
 /* No new connections; those that were made are served, also one whose client hears of it before this kernel does. */
 static void stop_accepting(struct sl_server *s)
 {
-	sl_http_refuse_new(s->listen_fd);
+	sl_http_want_hops(s->listen_fd, 255); /* first packets have fewer; what is made from here on inherits it */
 	struct pollfd p = {.fd = MHD_quiesce_daemon(s->daemon), .events = POLLIN};
 	if (p.fd < 0)
 		return;
@@ -111,6 +111,7 @@ static void stop_accepting(struct sl_server *s)
 			break;
 		if (conn < 0)
 			continue;
+		sl_http_want_hops(conn, 0);
 		pthread_mutex_lock(&s->lock);
 		s->handed++;
 		pthread_mutex_unlock(&s->lock);
