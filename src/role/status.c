@@ -37,7 +37,7 @@ struct sl_status_page {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	bool ending;
-	json_t *latest; /* what GET answers; replaced by the sampler */
+	json_t *latest; /* what GET answers; never altered, replaced by the sampler under lock */
 	struct sample past[STATUS_WINDOW + 1];
 	int samples;
 	pthread_t thread;
@@ -245,42 +245,49 @@ static json_t *make_status(struct sl_status_page *p, const struct sl_watched *w)
 		"spool", spool_json());
 }
 
+/* One sample, and the status that it makes. Waits up to STATUS_LOOK_MS for the stores. */
+static void sample(struct sl_status_page *p)
+{
+	int64_t us = sl_mono_us(); /* what is written from here on may be in the sample */
+	struct sl_watched w = sl_watch_look(p->watch, sl_deadline_ms(STATUS_LOOK_MS));
+	if (p->samples > STATUS_WINDOW)
+		memmove(&p->past[0], &p->past[1], sizeof(p->past[0]) * (size_t)--p->samples);
+	p->past[p->samples++] = take_sample(us, (double)w.reviews.votes);
+	json_t *now = make_status(p, &w);
+	SL_ASSERT(now);
+	sl_hub_say(p->ctx->hub, "status", json_incref(now));
+	pthread_mutex_lock(&p->lock);
+	json_decref(p->latest);
+	p->latest = now;
+	pthread_mutex_unlock(&p->lock);
+}
+
 static void *sample_loop(void *arg)
 {
 	struct sl_status_page *p = arg;
 	pthread_mutex_lock(&p->lock);
-	for (int64_t next = sl_mono_us(); !p->ending; next += STATUS_TICK_MS * 1000) {
-		pthread_mutex_unlock(&p->lock);
-		int64_t us = sl_mono_us(); /* what is written from here on may be in the sample */
-		struct sl_watched w = sl_watch_look(p->watch, sl_deadline_ms(STATUS_LOOK_MS));
-		if (p->samples > STATUS_WINDOW)
-			memmove(&p->past[0], &p->past[1], sizeof(p->past[0]) * (size_t)--p->samples);
-		p->past[p->samples++] = take_sample(us, (double)w.reviews.votes);
-		json_t *now = make_status(p, &w);
-		SL_ASSERT(now);
-		sl_hub_say(p->ctx->hub, "status", json_incref(now));
-		pthread_mutex_lock(&p->lock);
-		json_decref(p->latest);
-		p->latest = now;
-		while (!p->ending && sl_cond_wait_until(&p->wake, &p->lock, next + STATUS_TICK_MS * 1000))
+	for (int64_t next = p->start_us + STATUS_TICK_MS * 1000;; next += STATUS_TICK_MS * 1000) {
+		while (!p->ending && sl_cond_wait_until(&p->wake, &p->lock, next))
 			;
+		if (p->ending)
+			break;
+		pthread_mutex_unlock(&p->lock);
+		sample(p);
+		pthread_mutex_lock(&p->lock);
 	}
 	pthread_mutex_unlock(&p->lock);
 	return NULL;
 }
 
+/* The latest sample with the bundle of this moment: who was told that the process is ready finds it here. */
 static void get_status(struct sl_request *r, void *arg)
 {
 	struct sl_status_page *p = arg;
-	SL_AUTO(sl_buf_done) struct sl_buf text = {0};
 	pthread_mutex_lock(&p->lock);
-	if (p->latest)
-		sl_json_print(p->latest, &text);
+	json_t *now = json_copy(p->latest);
 	pthread_mutex_unlock(&p->lock);
-	if (text.len)
-		sl_answer_copy(r, 200, "application/json", sl_buf_slice(&text));
-	else
-		sl_answer_error(r, 503, "BUSY", "no sample yet: ask again in a second");
+	json_object_set_new(now, "bundle", bundle_json(p->ctx->hub));
+	sl_answer_json(r, 200, now);
 }
 
 static void get_live(struct sl_request *r, void *arg)
@@ -322,8 +329,7 @@ static const struct sl_route routes[] = {
 		.tag = "watch",
 		.summary =
 			"The process at a glance: rates over ten seconds, queues, stages, stores, live bundle, bottleneck",
-		.response = STATUS,
-		.errors = "503"},
+		.response = STATUS},
 	{.method = "GET",
 		.path = "/v2/health/live",
 		.run = SL_RUN_NOW,
@@ -352,6 +358,7 @@ struct sl_status_page *sl_status_page_start(struct sl_context *ctx, sl_missing_f
 	sl_cond_init(&p->wake);
 	sl_server_add(ctx->server, routes, p);
 	p->watch = sl_watch_start(&ctx->stores);
+	sample(p); /* a page that answers has something to say */
 	p->thread = sl_thread_start("status", sample_loop, p);
 	return p;
 }

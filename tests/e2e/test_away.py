@@ -68,9 +68,7 @@ def wait_well(server):
 
 
 def has_caught_up(server):
-    """In its first second a process has no status yet."""
-    r = requests.get(server.url + '/v1/status', timeout=10)
-    return r.status_code == 200 and r.json()['spool']['frames'] == 0
+    return server.get('/v1/status').json()['spool']['frames'] == 0
 
 
 def store_of(server, name):
@@ -225,6 +223,13 @@ def test_stores_that_hang_hold_up_neither_the_status_nor_the_end(start_server, s
     shared.give_back(*STORES)
     server.process.stdout.close()
     shared.fsck(server.data)
+
+
+def test_who_is_ready_has_a_status(start_server):
+    """Though the review store takes its time to say how it is, from the first."""
+    server = start_server('--reviews', 'fault+mem:?calls=stats&every=1&hang_ms=3000', data='p', command=('serve', 'rollout'))
+    status = server.get('/v1/status').json()
+    assert status['bundle']['digest'] and status['uptime_s'] < 3
 
 
 def test_a_start_that_fails_ends_though_a_store_hangs(tmp_path):
