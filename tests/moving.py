@@ -44,6 +44,7 @@ def world(tmp_path_factory, demo_frames):
     answers = send_all(s, demo_frames[:20])
     s.wait_drained()
     vote_all(s, CAP + 1)
+    s.wait_sent()
     s.wait_drained()
     version = s.post('/v1/datasets', {'note': 'one'}, code=201).json()['version']
     digest = train(s, version)['bundle']

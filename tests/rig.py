@@ -94,14 +94,23 @@ class Server:
         assert r.status_code == code, f'POST {path}: {r.status_code} {r.text[:500]}\n{self.log()}'
         return r
 
-    def wait_drained(self):
-        """Until the consumers have done all that was written before this call: seen in a sample taken after it."""
-        before = self.get('/v1/status').json()['uptime_s']
+    def wait_sample(self, check, seconds, what):
+        """Until check(status) holds of a sample that began after this call: the first to come may be under way already."""
+        seen = {self.get('/v1/status').json()['uptime_s']}
 
-        def done():
+        def good():
             s = self.get('/v1/status').json()
-            return s['uptime_s'] > before and len(s['lag']) == 2 and not any(s['lag'].values())
-        wait_until(done, 30, 'the consumers')
+            seen.add(s['uptime_s'])
+            return len(seen) > 2 and check(s)
+        wait_until(good, seconds, what)
+
+    def wait_sent(self):
+        """Until the labels of all votes before this call are in the log."""
+        self.wait_sample(lambda s: s['reviews']['unsent'] == 0, 120, 'the outbox')
+
+    def wait_drained(self):
+        """Until the consumers have done all that was in the log before this call."""
+        self.wait_sample(lambda s: len(s['lag']) == 2 and not any(s['lag'].values()), 60, 'the consumers')
 
     def frame(self, jpeg, **query):
         return self.post('/v1/frames', data=jpeg, headers={'Content-Type': 'image/jpeg'}, params=query).json()

@@ -201,7 +201,7 @@ def test_what_is_stored_is_what_the_formats_page_shows(start_server, demo_frames
     for i, r in enumerate(server.get('/v1/reviews/next', params={'voter': 'ann', 'n': 50}).json()['reviews']):
         choice = 'not_a_sign' if i == 0 else r['candidates'][0]['class']['index']
         server.post(f'/v1/reviews/{r["key"]}/votes', {'voter': 'ann', 'vote_id': f'a{i}', 'choice': choice})
-    wait_until(lambda: server.get('/v1/status').json()['reviews']['unsent'] == 0, 30, 'the outbox')
+    server.wait_sent()
     server.wait_drained()
     server.post('/v1/datasets', {'note': 'n'}, code=201)
     job = server.post('/v1/jobs', {'kind': 'train', 'options': {'steps': 2}, 'by': 'ann', 'note': 'x'}, code=202).json()

@@ -47,7 +47,7 @@ def go_round(server, frames):
     for i, r in enumerate(server.get('/v1/reviews/next', params={'voter': 'ann', 'n': 50}).json()['reviews']):
         choice = choices[i] if i < len(choices) else r['candidates'][0]['class']['index']
         server.post(f'/v1/reviews/{r["key"]}/votes', {'voter': 'ann', 'vote_id': f'a{i}', 'choice': choice, 'expert': i == 4})
-    wait_until(lambda: server.get('/v1/status').json()['reviews']['unsent'] == 0, 30, 'the outbox')
+    server.wait_sent()
     server.wait_drained()
     server.post('/v1/datasets', {}, code=201)
     job = server.post('/v1/jobs', {'kind': 'train', 'options': {'steps': 2}, 'publish': True, 'force': True}, code=202).json()

@@ -68,7 +68,7 @@ class Loop:
                 choice = 'not_a_sign' if r['key'] == min(self.keys) else r['candidates'][0]['class']['index']
                 self.server.post(f'/v1/reviews/{r["key"]}/votes', {'voter': voter, 'vote_id': f'{voter}{i}', 'choice': choice})
                 self.votes[r['key']] += 1
-        wait_until(lambda: self.server.get('/v1/status').json()['reviews']['unsent'] == 0, TIMEOUT_S, 'the outbox')
+        self.server.wait_sent()
         self.server.wait_drained()
         self.version = self.server.post('/v1/datasets', {}, code=201).json()
         self.labels = {l['key']: l for l in self.server.get('/v1/labels', params={'n': 500}).json()['labels']}
