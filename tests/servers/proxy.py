@@ -17,10 +17,13 @@ A client that learns the server's own address from it goes past the proxy. Kafka
 stands where a listener of the broker's sends its clients. MongoDB: add directConnection=true to the URL. WebHDFS: what goes
 to the NameNode passes, the data that goes to the DataNode does not.
 """
+import fcntl
 import re
 import socket
 import struct
+import termios
 import threading
+import time
 
 PIECE = 65536
 RESET = struct.pack('ii', 1, 0)  # SO_LINGER: close sends RST
@@ -164,8 +167,17 @@ class Proxy:
                     self.down_bytes += len(piece)
                 self.changed.notify_all()
             if not whole:
+                self._taken(sink)
                 return False
         return True
+
+    @staticmethod
+    def _taken(sink):
+        """Until the other side has acknowledged all: a reset throws away what has not left, and it would be counted as sent."""
+        for _ in range(10000):
+            if not struct.unpack('i', fcntl.ioctl(sink, termios.TIOCOUTQ, bytes(4)))[0]:
+                return
+            time.sleep(0.001)
 
     def _half_done(self, pair):
         with self.changed:
