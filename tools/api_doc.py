@@ -30,7 +30,7 @@ as OpenAPI 3.1 at `/openapi.json`. Additions are free, changes are named in the 
 - Bodies and answers are JSON unless said otherwise; times are ms since 1970 (UTC); boxes are `[x, y, w, h]` in pixels.
 - An error is `{{"error": {{"code", "message"}}}}`: `code` for programs, `message` for people (what, where, what to do).
 - Any route may also answer 404 (no such path), 405 (with `Allow`), 413 (a body where none is taken), 414 and 431 (a target or
-  header fields that are too long), or 500 (the server's own mistake, a full disk, damaged bytes).
+  header fields that are too long), or 500 (the server's own mistake, damaged bytes).
 - A route with a JSON body wants an object, `{{}}` at the least.
 - A body must come within `http.body_ms` (408). A request gets 504 when no answer came within `http.deadline_ms`, or within its
   header `X-Deadline-Ms` where that is shorter. 503 carries `Retry-After`.

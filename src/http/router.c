@@ -217,13 +217,19 @@ static void take_params(const struct pattern *p, struct sl_router_target *t, str
 	}
 }
 
+/* Of a route that takes GET beside POST the GET changes something too. */
+static bool takes_head(const char *methods)
+{
+	return !strcmp(methods, "GET");
+}
+
 static void add_allow(struct sl_router_match *ret, const char *methods)
 {
 	for (const char *s = methods; *s;) {
 		size_t len = strcspn(s, "|"), at = strlen(ret->allow);
 		if (!strstr(ret->allow, methods))
 			snprintf(ret->allow + at, sizeof(ret->allow) - at, "%s%.*s%s", at ? ", " : "", (int)len, s,
-				len == 3 && !memcmp(s, "GET", 3) ? ", HEAD" : "");
+				takes_head(methods) ? ", HEAD" : "");
 		s += len + (s[len] == '|');
 	}
 }
@@ -232,11 +238,11 @@ void sl_router_match(
 	const struct sl_router *r, const char *method, struct sl_router_target *t, struct sl_router_match *ret)
 {
 	*ret = (struct sl_router_match){0};
-	const char *want = !strcmp(method, "HEAD") ? "GET" : method;
+	bool head = !strcmp(method, "HEAD");
 	for (const struct pattern *p = r->first; p; p = p->next) {
 		if (!fits(p, t))
 			continue;
-		if (!has_method(p->method, want, strlen(want))) {
+		if (head ? !takes_head(p->method) : !has_method(p->method, method, strlen(method))) {
 			add_allow(ret, p->method);
 			continue;
 		}

@@ -42,7 +42,7 @@ struct sl_router_match {
 	struct sl_router_param param[ROUTER_PARAMS];
 	int nparam;
 };
-/* HEAD matches GET. Values live as long as t. */
+/* HEAD matches routes of GET alone. Values live as long as t. */
 void sl_router_match(
 	const struct sl_router *r, const char *method, struct sl_router_target *t, struct sl_router_match *ret);
 

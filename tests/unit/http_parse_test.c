@@ -23,6 +23,7 @@ TEST(router, literal_beats_parameter_whatever_the_order)
 	sl_router_add(r, "GET", "/a/b", (void *)"literal");
 	sl_router_add(r, "POST", "/a/{y}", (void *)"post");
 	sl_router_add(r, "GET", "/", (void *)"root");
+	sl_router_add(r, "GET|POST", "/act", (void *)"act");
 	CHECK_STR(match(r, "GET", "/a/b", &m), "literal");
 	CHECK_STR(match(r, "GET", "/a/c?b", &m), "param");
 	CHECK_STR(m.param[0].name, "x");
@@ -32,6 +33,9 @@ TEST(router, literal_beats_parameter_whatever_the_order)
 	CHECK_STR(match(r, "POST", "/a/b", &m), "post");
 	CHECK_STR(match(r, "HEAD", "/", &m), "root");
 	CHECK_STR(match(r, "GET", "?x", &m), "root");
+	CHECK_STR(match(r, "HEAD", "/act", &m), ""); /* what POST does too is more than reading */
+	CHECK(m.other_method);
+	CHECK_STR(m.allow, "GET, POST");
 	CHECK_STR(match(r, "DELETE", "/a/b", &m), "");
 	CHECK(m.other_method);
 	CHECK(strstr(m.allow, "GET") && strstr(m.allow, "POST"));

@@ -300,6 +300,7 @@ TEST(learning, the_originals_routes_answer_at_once_with_a_job)
 		SL_AUTOJSON json_t *end = wait_job(&g, text_of(job, "id"));
 		CHECK_STR(text_of(end, "state"), "failed"); /* there is nothing to learn from, and no candidate */
 	}
+	CHECK_EQ(ask(g.port, "HEAD /model/training", NULL, NULL, NULL), 405);
 	SL_AUTOJSON json_t *jobs = ask_json(g.port, "GET /v1/jobs", NULL, 200);
 	CHECK_EQ(json_array_size(json_object_get(jobs, "jobs")), 3);
 	role_rig_close(&g);
