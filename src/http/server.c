@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/internal.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -95,36 +96,6 @@ int sl_server_port(const struct sl_server *s)
 	return s->port;
 }
 
-/* No new connections; those that were made are served, also one whose client hears of it before this kernel does. */
-static void stop_accepting(struct sl_server *s)
-{
-	sl_http_want_hops(s->listen_fd, 255); /* first packets have fewer; what is made from here on inherits it */
-	struct pollfd p = {.fd = MHD_quiesce_daemon(s->daemon), .events = POLLIN};
-	if (p.fd < 0)
-		return;
-	int64_t until = sl_deadline_ms(SL_HTTP_DRAIN_IDLE_MS);
-	while (!sl_is_past(until) && poll(&p, 1, SL_HTTP_DRAIN_EMPTY_MS) > 0) {
-		struct sockaddr_storage a;
-		socklen_t n = sizeof(a);
-		int conn = accept4(p.fd, (struct sockaddr *)&a, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (conn < 0 && errno != ECONNABORTED && errno != EAGAIN && errno != EINTR)
-			break;
-		if (conn < 0)
-			continue;
-		sl_http_want_hops(conn, 0);
-		pthread_mutex_lock(&s->lock);
-		s->handed++;
-		pthread_mutex_unlock(&s->lock);
-		if (MHD_add_connection(s->daemon, conn, (struct sockaddr *)&a, n) != MHD_YES) { /* closed it */
-			pthread_mutex_lock(&s->lock);
-			s->handed -= s->handed > 0;
-			pthread_mutex_unlock(&s->lock);
-		}
-	}
-	close(p.fd);
-	s->listen_fd = -1;
-}
-
 /* How long nothing must have moved for the server to be idle. MHD may not notice that a
  * client left in the middle of its body, so such requests are not waited for to the end. */
 static int64_t quiet_ms(const struct sl_server *s)
@@ -134,12 +105,18 @@ static int64_t quiet_ms(const struct sl_server *s)
 					     : SL_HTTP_DRAIN_EMPTY_MS;
 }
 
-/* Until no request runs and nothing has moved for a while. */
-static bool wait_idle(struct sl_server *s, int64_t deadline_us)
+static bool has_room(const struct sl_server *s)
+{
+	return s->connections + s->handed < sl_config_int(s->cfg, "http.connections");
+}
+
+/* Until no request runs and nothing has moved for a while, or, with for_room, until there may be one connection
+ * more. False: the deadline passed. */
+static bool wait_idle(struct sl_server *s, bool for_room, int64_t deadline_us)
 {
 	pthread_mutex_lock(&s->lock);
 	s->active_us = sl_mono_us();
-	for (;;) {
+	while (!for_room || !has_room(s)) {
 		bool running = s->live > s->coming;
 		int64_t rest = s->active_us + quiet_ms(s) * 1000;
 		if (sl_is_past(deadline_us) || (!running && sl_is_past(rest)))
@@ -149,6 +126,61 @@ static bool wait_idle(struct sl_server *s, int64_t deadline_us)
 	bool idle = s->live == s->coming;
 	pthread_mutex_unlock(&s->lock);
 	return idle;
+}
+
+/* MHD closes what it refuses. It counts a connection for a moment after it said that it is closed, so that it may
+ * refuse one for which there is room: the copy is tried again. */
+static void hand_over(
+	struct sl_server *s, int conn, const struct sockaddr_storage *a, socklen_t n, int64_t deadline_us)
+{
+	sl_http_want_hops(conn, 0);
+	pthread_mutex_lock(&s->lock);
+	s->handed++;
+	pthread_mutex_unlock(&s->lock);
+	for (;;) {
+		int copy = fcntl(conn, F_DUPFD_CLOEXEC, 0);
+		bool taken = MHD_add_connection(s->daemon, conn, (const struct sockaddr *)a, n) == MHD_YES;
+		bool again = !taken && errno == ENFILE && copy >= 0 && !sl_is_past(deadline_us);
+		if (!again && copy >= 0)
+			close(copy);
+		if (taken)
+			return;
+		if (!again)
+			break;
+		conn = copy;
+		poll(NULL, 0, 1);
+	}
+	pthread_mutex_lock(&s->lock);
+	s->handed -= s->handed > 0;
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* No new connections. Those that were made are served, also those that wait for room and those whose clients hear of it
+ * before this kernel does: clients within some 100 ms, since what a connection of that moment says first is heard only
+ * when it is said again. */
+static void stop_accepting(struct sl_server *s, int64_t deadline_us)
+{
+	sl_http_want_hops(s->listen_fd, 255); /* first packets have fewer; what is made from here on inherits it */
+	struct pollfd p = {.fd = MHD_quiesce_daemon(s->daemon), .events = POLLIN};
+	if (p.fd < 0)
+		return;
+	int64_t until = SL_MIN(sl_deadline_ms(SL_HTTP_DRAIN_IDLE_MS), deadline_us);
+	while (!sl_is_past(until) && poll(&p, 1, SL_HTTP_DRAIN_EMPTY_MS) > 0) {
+		struct sockaddr_storage a;
+		socklen_t n = sizeof(a);
+		int64_t full_us = sl_mono_us();
+		wait_idle(s, true, deadline_us);
+		until = SL_MIN(until + sl_mono_us() - full_us, deadline_us);
+		int conn = accept4(p.fd, (struct sockaddr *)&a, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (conn >= 0)
+			hand_over(s, conn, &a, n, deadline_us);
+		else if (errno == EMFILE || errno == ENFILE)
+			poll(NULL, 0, SL_HTTP_DRAIN_EMPTY_MS); /* a file may be closed meanwhile */
+		else if (errno != ECONNABORTED && errno != EAGAIN && errno != EINTR)
+			break;
+	}
+	close(p.fd);
+	s->listen_fd = -1;
 }
 
 /* The deadline passed: 503 to those that wait, and a moment to send it. */
@@ -169,9 +201,9 @@ enum sl_status sl_server_drain(struct sl_server *s, int64_t deadline_us)
 	s->is_drained = true;
 	if (s->daemon) {
 		atomic_store(&s->draining, true);
-		stop_accepting(s);
+		stop_accepting(s, deadline_us);
 		sl_streams_end(s);
-		bool idle = wait_idle(s, deadline_us);
+		bool idle = wait_idle(s, false, deadline_us);
 		sl_timer_close(s->timer); /* from here on no connection is suspended: MHD would not stop */
 		if (!idle) {
 			st = SL_TIMEOUT;

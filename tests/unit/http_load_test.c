@@ -8,6 +8,7 @@
 #include "http_rig.h"
 #include <stdio.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum { CONNECTIONS = 64, REQUESTS = 10000 };
 
@@ -156,6 +157,32 @@ static void *drain_main(void *arg)
 	struct rig *g = arg;
 	rig_close(g);
 	return NULL;
+}
+
+/* More connections than there is room for: those that wait in the kernel's queue are served as room comes. */
+TEST(http_load, drain_serves_those_that_wait_for_room)
+{
+	enum { ROOM = 3, ALL = 9 };
+	struct rig g;
+	struct ask_conn c[ALL];
+	rig_open(&g, (const char *const[]){"http.connections=3", NULL});
+	for (int i = 0; i < ALL; i++) {
+		c[i] = ask_open(g.port);
+		ask_request(&c[i], "GET /gate", NULL, sl_slice("", 0), NULL);
+		if (i == ROOM - 1)
+			rig_wait_waiting(&g, ROOM);
+	}
+	pthread_t t = sl_thread_start("drain", drain_main, &g);
+	usleep(100000); /* the drain finds them waiting */
+	rig_open_gate(&g);
+	for (int i = 0; i < ALL; i++) {
+		struct ask_answer a = {0};
+		CHECK(ask_read(&c[i], false, &a));
+		CHECK_EQ(a.code, 200);
+		ask_done(&a);
+		ask_close(&c[i]);
+	}
+	pthread_join(t, NULL);
 }
 
 TEST(http_load, drain_waits_for_running_requests)
