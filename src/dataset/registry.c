@@ -147,11 +147,14 @@ static enum sl_status fetch_bundle(
 	return s == SL_OK ? sl_bundle_open(sl_buf_slice(file), SL_PRECISION_AUTO, ret, err) : s;
 }
 
+/* The net, and how it is fed and read: a threshold alone may lose every sign. */
 static bool is_same_detector(struct sl_slice x, struct sl_slice y)
 {
 	struct sl_bundle_parts p = {0}, q = {0};
 	bool same = sl_bundle_read(x, &p, NULL) == SL_OK && sl_bundle_read(y, &q, NULL) == SL_OK &&
-		    p.detector.len == q.detector.len && !memcmp(p.detector.ptr, q.detector.ptr, p.detector.len);
+		    p.detector.len == q.detector.len &&
+		    !memcmp(p.detector.ptr, q.detector.ptr, p.detector.len) &&
+		    json_equal(json_object_get(p.info, "detector"), json_object_get(q.info, "detector"));
 	json_decref(p.info);
 	json_decref(q.info);
 	return same;

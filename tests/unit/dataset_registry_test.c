@@ -189,6 +189,29 @@ TEST(model_registry, another_detector_passes_only_on_request)
 	fixture_close(&f);
 }
 
+TEST(model_registry, another_threshold_is_another_detector)
+{
+	struct fixture f = fixture_open();
+	SL_AUTO(sl_buf_done) struct sl_buf file = {0};
+	SL_AUTO(sl_buf_done) struct sl_buf out = {0};
+	struct sl_bundle_parts p;
+	struct sl_err err;
+	char a[SL_DIGEST], deaf[SL_DIGEST];
+	fixture_set(&f, "dataset.holdout", "0.5");
+	put(&f, "a", a);
+	CHECK_OK(publish(&f, a, false, &err));
+	make_version(&f, 40);
+	CHECK_OK(sl_model_get(f.st.artifacts, a, &file, &err));
+	CHECK_OK(sl_bundle_read(sl_buf_slice(&file), &p, &err));
+	SL_AUTOJSON json_t *info = p.info;
+	json_object_set_new(json_object_get(info, "detector"), "threshold", json_real(0.99));
+	CHECK_OK(sl_bundle_write(&p, &out, &err));
+	CHECK_OK(sl_model_put(f.st.artifacts, sl_buf_slice(&out), deaf, &err));
+	CHECK_STATUS(publish(&f, deaf, false, &err), SL_REFUSED);
+	CHECK(strstr(err.text, "detector"));
+	fixture_close(&f);
+}
+
 TEST(model_registry, what_is_no_bundle_is_not_stored)
 {
 	struct fixture f = fixture_open();
