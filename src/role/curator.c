@@ -298,7 +298,7 @@ static enum sl_status write_row(struct sl_segment *g, const struct waiting *w, c
 	return sl_shard_add(tar, w->label.key, sl_buf_slice(&crop->jpeg), row, err);
 }
 
-/* One lane on its way into a segment: on a thread of the pool, which touches nothing else of the curator. */
+/* One lane on its way into a segment: on a thread of the pool, which reads st and cfg and what is under the lock. */
 struct storing {
 	struct sl_curator *c;
 	struct lane *l;
@@ -389,8 +389,10 @@ static enum sl_status store_lanes(struct sl_curator *c, struct sl_err *err)
 
 enum sl_status sl_curator_flush(struct sl_curator *c, struct sl_err *err)
 {
-	if (!waiting(c) && !c->uncommitted)
+	if (!waiting(c) && !c->uncommitted) {
+		c->since_us = 0; /* what waited was dropped: another stored it */
 		return SL_OK;
+	}
 	c->uncommitted = true;
 	enum sl_status s = SL_OK;
 	while (waiting(c) && s == SL_OK) /* twice when another curator stored the first part */

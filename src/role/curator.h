@@ -22,7 +22,7 @@ enum sl_status sl_curator_new(
 void sl_curator_free(struct sl_curator *c); /* NULL is fine; what is not stored comes again */
 
 /* Waits for messages until the deadline, or until those that wait are due, and stores what is
- * due. After an error everything is as before: call again. */
+ * due. After an error what failed is as before: call again. */
 enum sl_status sl_curator_turn(struct sl_curator *c, int64_t deadline_us, struct sl_err *err);
 /* Stores what waits, due or not. CLOSED when stopped while it looked for missing crops. */
 enum sl_status sl_curator_flush(struct sl_curator *c, struct sl_err *err);

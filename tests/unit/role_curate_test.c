@@ -9,6 +9,7 @@
 #include "harness.h"
 #include "role/curator.h"
 #include <stdio.h>
+#include <unistd.h>
 
 static struct sl_curator *open_curator(struct fixture *f)
 {
@@ -329,6 +330,39 @@ TEST(curate, whatever_call_fails_nothing_is_lost_or_doubled)
 		fails_at(nth, "store.crops", "status=AWAY&calls=get");
 		fails_at(nth, "store.log", "status=AWAY&calls=poll,seek,commit,append");
 	}
+}
+
+/* What it had taken is dropped since another curator stored it: it waits for nothing more, and reads on. */
+TEST(curate, whose_labels_another_stored_reads_on)
+{
+	struct fixture f = fixture_open();
+	struct sl_err err;
+	int64_t lag = 1;
+	SL_AUTOFREE char *file = sl_fs_join(sl_test_dir(), "away");
+	SL_AUTOFREE char *url = sl_asprintf("fault+mem:?file=%s&every=1&status=AWAY&calls=append", file);
+	sl_stores_close(&f.st);
+	fixture_set(&f, "store.log", url);
+	CHECK_OK(sl_stores_open(f.cfg, sl_test_dir(), &f.st, &err));
+	label_many(&f, 0, 3);
+	CHECK_OK(sl_log_append(f.st.log, "labels", "k", sl_slice_str("not json"), SL_FOREVER, &err));
+	struct sl_curator *c = open_curator(&f);
+	CHECK_OK(sl_fs_write(file, sl_slice_str(""), true, &err));
+	CHECK_STATUS(sl_curator_turn(c, sl_deadline_ms(200), &err), SL_AWAY); /* has three, and no dead letter */
+	remove(file);
+	struct sl_segment g = {.first = 0, .last = 3, .missing = json_array(), .bad = json_array()};
+	CHECK_OK(sl_segments_store(f.st.artifacts, &g, sl_slice("", 0), &err));
+	sl_segment_done(&g);
+	usleep(20000); /* curate.linger_ms is 10: they are due */
+	turn(c); /* drops them */
+	label_many(&f, 4, 5);
+	for (int i = 0; i < 10 && lag; i++) {
+		turn(c);
+		CHECK_OK(sl_log_lag(f.st.log, SL_GROUP_CURATE, SL_TOPIC_LABELS, &lag, &err));
+	}
+	CHECK_EQ(lag, 0);
+	CHECK_EQ(sl_curator_counts(c).rows, 1);
+	sl_curator_free(c);
+	fixture_close(&f);
 }
 
 TEST(curate, poison_goes_to_the_dead_letters_before_it_counts_as_taken)
