@@ -2,12 +2,15 @@
 """The loop as processes over stores chosen by URL: any mix of the four real servers and the embedded ones."""
 import json
 import os
+import re
 import threading
 import time
 import uuid
 
 import pytest
 import requests
+from confluent_kafka import OFFSET_END, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from rig import Server, Voter, run
 
@@ -71,6 +74,15 @@ class Cluster:
         p = run('fsck', '--data', self.folder / 'fsck', *self.store_flags(), '--json', *args, ok=(0, 1, 3))
         assert p.returncode == 0, f'fsck: exit {p.returncode}\n{p.stdout}\n{p.stderr}'
         return json.loads(p.stdout)
+
+    def trim_labels(self):
+        """Kafka drops all messages of topic labels, as after its retention."""
+        brokers, prefix = re.fullmatch(r'kafka://([^/?]+).*[?&]prefix=([^&]+).*', self.urls['log']).groups()
+        admin = AdminClient({'bootstrap.servers': brokers})
+        topic = f'{prefix}labels'
+        for f in admin.delete_records([TopicPartition(topic, p, OFFSET_END)
+                                       for p in admin.list_topics(topic).topics[topic].partitions]).values():
+            f.result()
 
     def stop(self):
         return {name: p.stop() for name, p in self.process.items() if p.process.poll() is None}

@@ -13,6 +13,30 @@ static void add(json_t *list, const char *what, const char *where, const char *f
 	json_array_append_new(list, json_pack("{s:s,s:s,s:s}", "what", what, "where", where, "why", why));
 }
 
+struct sl_fsck_label *sl_fsck_label(struct sl_fsck_work *w, int partition, int64_t position)
+{
+	if (w->all == w->room) {
+		w->room = w->room ? 2 * w->room : 1024;
+		w->label = sl_realloc(w->label, w->room, sizeof(*w->label));
+	}
+	w->label[w->all] = (struct sl_fsck_label){.partition = partition, .position = position};
+	return &w->label[w->all++];
+}
+
+void sl_fsck_label_set(struct sl_fsck_label *f, const struct sl_label *l)
+{
+	memcpy(f->key, l->key, sizeof(f->key));
+	f->choice = l->cls;
+	f->person = strcmp(l->source, "model") != 0;
+	f->voted = !strcmp(l->source, "votes") || !strcmp(l->source, "expert");
+	f->ok = true;
+}
+
+bool sl_fsck_is_trimmed(const struct sl_fsck_work *w, const char *key)
+{
+	return w->begin[sl_log_partition_of(key, w->partitions)] > 0;
+}
+
 void sl_fsck_find(struct sl_fsck_work *w, const char *what, const char *where, const char *fmt, ...)
 {
 	va_list ap;
@@ -105,8 +129,8 @@ static enum sl_status walk(struct sl_fsck_work *w, struct sl_err *err)
 		s = sl_fsck_topics(w, err);
 	if (s == SL_OK)
 		s = sl_fsck_segments(w, err);
-	if (w->labels)
-		qsort(w->label, w->labels, sizeof(*w->label), by_key);
+	if (w->all)
+		qsort(w->label, w->all, sizeof(*w->label), by_key);
 	if (s == SL_OK)
 		s = sl_fsck_reviews(w, err);
 	if (s == SL_OK && w->o->recompute)
@@ -133,6 +157,7 @@ enum sl_status sl_fsck_run(const struct sl_stores *st, const struct sl_fsck *o, 
 	sl_keys_done(&w.forgotten);
 	sl_taxonomy_free(w.taxonomy);
 	free(w.label);
+	free(w.begin);
 	if (s == SL_OK)
 		*ret = v;
 	else

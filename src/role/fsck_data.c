@@ -23,10 +23,20 @@ struct positions {
 	const struct sl_segment *g;
 	const char *path;
 	int rows;
-	struct sl_fsck_label *first; /* messages of the segment's range, by position */
-	size_t n;
+	size_t first, n; /* w->label[first..]: messages of the segment's range, by position */
 	bool *seen; /* one a message */
 };
+
+static const struct sl_fsck_label *message(const struct positions *p, size_t i)
+{
+	return &p->w->label[p->first + i];
+}
+
+/* Has the log lost it for its age? */
+static bool is_not_kept(const struct sl_fsck_work *w, int partition, int64_t position)
+{
+	return partition >= 0 && partition < w->partitions && position < w->begin[partition];
+}
 
 static enum sl_status check_row(const struct sl_shard_row *row, void *arg, struct sl_err *err)
 {
@@ -39,18 +49,20 @@ static enum sl_status check_row(const struct sl_shard_row *row, void *arg, struc
 	if (s != SL_OK)
 		return s;
 	p->rows++;
+	if (is_not_kept(p->w, l.partition, l.position))
+		sl_fsck_label_set(sl_fsck_label(p->w, l.partition, l.position), &l);
 	if (l.position < p->g->first || l.position > p->g->last || l.partition != p->g->partition)
 		sl_fsck_find(p->w, "segment", p->path, "row %s is of position %lld, which is not the segment's",
 			row->key, (long long)l.position);
 	size_t lo = 0, hi = p->n;
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
-		if (p->first[mid].position < l.position)
+		if (message(p, mid)->position < l.position)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	if (lo == p->n || p->first[lo].position != l.position)
+	if (lo == p->n || message(p, lo)->position != l.position)
 		return SL_OK; /* the log keeps messages only for so long */
 	if (p->seen[lo])
 		sl_fsck_find(p->w, "segment", p->path, "position %lld is in it twice", (long long)l.position);
@@ -78,10 +90,10 @@ static enum sl_status read_segment(struct sl_fsck_work *w, struct positions *p, 
 		if (p->rows != p->g->rows)
 			sl_fsck_find(w, "segment", p->path, "holds %d rows, its entry says %d", p->rows, p->g->rows);
 		for (size_t i = 0; i < p->n; i++)
-			if (p->first[i].ok && !p->seen[i])
-				sl_fsck_find(w, "label", p->first[i].key,
+			if (message(p, i)->ok && !p->seen[i])
+				sl_fsck_find(w, "label", message(p, i)->key,
 					"position %lld of partition %d is in no segment",
-					(long long)p->first[i].position, p->g->partition);
+					(long long)message(p, i)->position, p->g->partition);
 	}
 	free(p->seen);
 	return s;
@@ -99,8 +111,9 @@ static void range_of(const struct sl_fsck_work *w, const struct sl_segment *g, s
 		else
 			end = mid;
 	}
-	p->first = &w->label[i];
-	while (i + p->n < w->labels && p->first[p->n].partition == g->partition && p->first[p->n].position <= g->last)
+	p->first = i;
+	while (i + p->n < w->labels && message(p, p->n)->partition == g->partition &&
+		message(p, p->n)->position <= g->last)
 		p->n++;
 }
 
@@ -116,8 +129,15 @@ static enum sl_status check_segment(
 			(long long)g->first, (long long)next - 1);
 	for (size_t i = 0; i < json_array_size(g->missing); i++) {
 		const char *key = json_string_value(json_array_get(g->missing, i));
-		if (key && !sl_keys_has(&w->forgotten, key))
+		if (!key)
+			continue;
+		if (!sl_keys_has(&w->forgotten, key))
 			sl_fsck_find(w, "crop", key, "was missing when its label was stored in %s", entry);
+		if (is_not_kept(w, g->partition, g->first)) {
+			struct sl_fsck_label *l = sl_fsck_label(w, g->partition, g->first);
+			snprintf(l->key, sizeof(l->key), "%s", key);
+			l->ok = l->person = l->any = true;
+		}
 	}
 	for (size_t i = 0; i < json_array_size(g->bad); i++) {
 		json_t *b = json_array_get(g->bad, i);

@@ -62,7 +62,7 @@ static void keys_done(struct keys *k)
 
 static bool has_label(const struct sl_fsck_work *w, const char *key, int choice)
 {
-	size_t lo = 0, hi = w->labels;
+	size_t lo = 0, hi = w->all;
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
 		if (strcmp(w->label[mid].key, key) < 0)
@@ -70,9 +70,11 @@ static bool has_label(const struct sl_fsck_work *w, const char *key, int choice)
 		else
 			hi = mid;
 	}
-	for (; lo < w->labels && !strcmp(w->label[lo].key, key); lo++)
-		if (w->label[lo].ok && w->label[lo].person && w->label[lo].choice == choice)
+	for (; lo < w->all && !strcmp(w->label[lo].key, key); lo++) {
+		const struct sl_fsck_label *l = &w->label[lo];
+		if (l->ok && l->person && (l->any || l->choice == choice))
 			return true;
+	}
 	return false;
 }
 
@@ -133,7 +135,9 @@ static enum sl_status check_label(struct sl_fsck_work *w, const struct sl_review
 		return SL_OK;
 	if (p->n && bsearch(r, p->r, (size_t)p->n, sizeof(*p->r), by_review_key))
 		return SL_OK;
-	if (!has_label(w, r->key, r->verdict.choice))
+	if (!w->o->bytes && sl_fsck_is_trimmed(w, r->key))
+		return SL_OK; /* its label may be in a segment only, and those are not read */
+	if (!sl_keys_has(&w->forgotten, r->key) && !has_label(w, r->key, r->verdict.choice))
 		keys_add(&p->suspect, r->key);
 	return SL_OK;
 }
@@ -146,7 +150,7 @@ static enum sl_status has_new_label(struct sl_fsck_work *w, const struct sl_revi
 	*ret = false;
 	for (int part = 0; part < n && !*ret && s == SL_OK; part++) {
 		int64_t at = -1;
-		for (size_t i = 0; i < w->labels; i++)
+		for (size_t i = 0; i < w->all; i++)
 			if (w->label[i].partition == part)
 				at = SL_MAX(at, w->label[i].position);
 		for (bool more = true; more && s == SL_OK;) {
@@ -177,8 +181,8 @@ static enum sl_status check_suspect(struct sl_fsck_work *w, const char *key, str
 	if (w->o->repair)
 		return publish_again(w, &r, err);
 	sl_fsck_find(w, "label", key,
-		"its review is decided (%s) and marked as published, but topic labels has no such label",
-		sl_choice_text(r.verdict.choice, text));
+		"its review is decided (%s) and marked as published, but no such label is in %s",
+		sl_choice_text(r.verdict.choice, text), sl_fsck_is_trimmed(w, r.key) ? "topic labels or a segment" : "topic labels");
 	return SL_OK;
 }
 
@@ -215,7 +219,7 @@ static enum sl_status check_all_voted(struct sl_fsck_work *w, struct sl_err *err
 {
 	const struct sl_fsck_label *before = NULL;
 	enum sl_status s = SL_OK;
-	for (size_t i = 0; i < w->labels && s == SL_OK; i++) {
+	for (size_t i = 0; i < w->all && s == SL_OK; i++) {
 		const struct sl_fsck_label *l = &w->label[i];
 		if (!l->ok || !l->voted || (before && !strcmp(before->key, l->key)))
 			continue;

@@ -9,20 +9,10 @@
 #include "role/spool.h"
 #include <stdio.h>
 
-static struct sl_fsck_label *append(struct sl_fsck_work *w, const struct sl_message *m)
-{
-	if (w->labels == w->room) {
-		w->room = w->room ? 2 * w->room : 1024;
-		w->label = sl_realloc(w->label, w->room, sizeof(*w->label));
-	}
-	w->label[w->labels] = (struct sl_fsck_label){.partition = m->partition, .position = m->position};
-	return &w->label[w->labels++];
-}
-
 static void take_label(struct sl_fsck_work *w, const struct sl_message *m)
 {
 	SL_AUTOJSON json_t *body = NULL;
-	struct sl_fsck_label *f = append(w, m);
+	struct sl_fsck_label *f = sl_fsck_label(w, m->partition, m->position);
 	struct sl_label l;
 	struct sl_err why = {0};
 	char where[SL_LOG_WHERE];
@@ -34,11 +24,7 @@ static void take_label(struct sl_fsck_work *w, const struct sl_message *m)
 		sl_fsck_find(w, "message", where, "%s", why.text);
 		return;
 	}
-	memcpy(f->key, l.key, sizeof(f->key));
-	f->choice = l.cls;
-	f->person = strcmp(l.source, "model") != 0;
-	f->voted = !strcmp(l.source, "votes") || !strcmp(l.source, "expert");
-	f->ok = true;
+	sl_fsck_label_set(f, &l);
 }
 
 /* Reads a topic of one partition; fn sees each batch. */
@@ -70,6 +56,7 @@ static enum sl_status labels_batch(struct sl_fsck_work *w, const struct sl_batch
 	size_t first = w->labels;
 	for (int i = 0; i < n; i++)
 		take_label(w, &b->message[i]);
+	w->labels = w->all;
 	for (size_t i = first; i < w->labels; i++)
 		if (w->label[i].ok) {
 			keys[k] = w->label[i].key;
@@ -146,14 +133,33 @@ static enum sl_status count_spool(struct sl_fsck_work *w, struct sl_err *err)
 	return s;
 }
 
+static enum sl_status read_labels(struct sl_fsck_work *w, struct sl_err *err)
+{
+	int64_t before = 0;
+	sl_fsck_say(w, "labels and their crops");
+	enum sl_status s = sl_log_ask_partitions(w->st->log, SL_TOPIC_LABELS, &w->partitions, err);
+	if (s != SL_OK)
+		return s;
+	w->begin = sl_calloc((size_t)w->partitions + 1, sizeof(*w->begin));
+	for (int p = 0; p < w->partitions && s == SL_OK; p++) {
+		int64_t last = -1;
+		size_t first = w->labels;
+		s = sl_log_last(w->st->log, SL_TOPIC_LABELS, p, &last, err); /* first: what comes now is read too */
+		if (s == SL_OK)
+			s = each_batch(w, SL_TOPIC_LABELS, p, INT64_MAX, labels_batch, err);
+		w->begin[p] = first < w->labels ? w->label[first].position : last + 1;
+		before += w->begin[p];
+	}
+	if (s == SL_OK && before)
+		sl_fsck_count(w, "labels_not_kept", before);
+	return s;
+}
+
 enum sl_status sl_fsck_topics(struct sl_fsck_work *w, struct sl_err *err)
 {
 	int n = 0;
 	int64_t lag = 0;
-	sl_fsck_say(w, "labels and their crops");
-	enum sl_status s = sl_log_ask_partitions(w->st->log, SL_TOPIC_LABELS, &n, err);
-	for (int p = 0; p < n && s == SL_OK; p++)
-		s = each_batch(w, SL_TOPIC_LABELS, p, INT64_MAX, labels_batch, err);
+	enum sl_status s = read_labels(w, err);
 	sl_fsck_say(w, "review messages and their reviews");
 	if (s == SL_OK)
 		s = sl_log_ask_partitions(w->st->log, SL_TOPIC_REVIEWS, &n, err);

@@ -9,11 +9,13 @@
 
 enum { SL_FSCK_BATCH = 200, SL_FSCK_FINDINGS = 1000 }; /* findings listed; more are counted */
 
-/* A message of topic labels: what fsck has to know of it later. */
+/* A message of topic labels: what fsck has to know of it later. One that the log no longer keeps is known by
+ * its row in a segment, if segments are read; without its crop it has none, and its class is not known. */
 struct sl_fsck_label {
 	char key[SL_KEY];
 	int partition, choice;
 	bool person, voted, ok; /* person: not the model; voted: a review's verdict; ok: it is a label */
+	bool any; /* of an unknown class: it has no row */
 	int64_t position;
 };
 
@@ -23,11 +25,18 @@ struct sl_fsck_work {
 	json_t *findings, *repaired, *checked, *waiting;
 	int64_t more; /* findings that are not listed */
 	struct sl_keys forgotten;
-	struct sl_fsck_label *label; /* by partition and position; then by key */
-	size_t labels, room;
+	struct sl_fsck_label *label; /* labels of the log by partition and position, then those of segments; in the end all by key */
+	size_t labels, all, room;
+	int64_t *begin; /* by partition: the first position that topic labels still has */
+	int partitions;
 	struct sl_taxonomy *taxonomy; /* of the live bundle; NULL until a label is published again */
 };
 
+/* A new one at the end, empty; until the next. */
+struct sl_fsck_label *sl_fsck_label(struct sl_fsck_work *w, int partition, int64_t position);
+void sl_fsck_label_set(struct sl_fsck_label *f, const struct sl_label *l);
+/* The log keeps labels for so long only, and one of key's may be gone. */
+bool sl_fsck_is_trimmed(const struct sl_fsck_work *w, const char *key);
 void sl_fsck_find(struct sl_fsck_work *w, const char *what, const char *where, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 void sl_fsck_did(struct sl_fsck_work *w, const char *what, const char *where, const char *fmt, ...)

@@ -195,6 +195,42 @@ TEST(fsck, names_a_decided_review_without_its_label_and_publishes_it_again)
 	fixture_close(&f);
 }
 
+/* A log whose labels before `first` are too old to be kept. */
+static void trim_labels(struct fixture *f, int64_t first)
+{
+	SL_AUTOFREE char *url = sl_asprintf("sqlite:%s/trimmed.db", sl_test_dir());
+	struct sl_log *old = f->st.log;
+	struct sl_err err;
+	CHECK_OK(sl_log_open(url, f->cfg, &f->st.log, &err));
+	for (int i = 0; i < 2; i++) {
+		const char *topic = i ? "reviews" : "labels";
+		SL_AUTO(sl_batch_done) struct sl_batch b = {0};
+		CHECK_OK(sl_log_make(f->st.log, topic, 1, &err));
+		CHECK_OK(sl_log_read(old, topic, 0, i ? -1 : first - 1, SL_BATCH_MAX, &b, &err));
+		CHECK_OK(sl_log_restore(f->st.log, b.message, b.n, SL_FOREVER, &err));
+	}
+	sl_log_close(old);
+}
+
+TEST(fsck, a_label_that_the_log_no_longer_keeps_is_in_its_segment)
+{
+	struct fixture f = make_world();
+	char key[SL_KEY];
+	fixture_crop(&f, 900);
+	fixture_label(&f, 900, 1, "model");
+	fixture_curate(&f);
+	trim_labels(&f, LABELS + 1); /* behind the label of the decided review */
+	check_whole(&f);
+	SL_AUTOJSON json_t *r = fsck(&f, true);
+	CHECK_EQ(json_array_size(json_object_get(r, "repaired")), 0);
+	CHECK_EQ(json_integer_value(json_object_get(json_object_get(r, "checked"), "labels_not_kept")), LABELS + 1);
+	decide(&f, LABELS + 2, 0);
+	mark_sent(&f, LABELS + 2); /* marked, but in no segment either */
+	fixture_key(LABELS + 2, key);
+	check_finds(&f, "label", key);
+	fixture_close(&f);
+}
+
 TEST(fsck, repair_empties_the_outbox)
 {
 	struct fixture f = make_world();
