@@ -2,6 +2,7 @@
  *
  * The review store under threads, processes, lost answers and kills.
  */
+#include "base/clock.h"
 #include "base/mem.h"
 #include "reviews_tools.h"
 #include <stdatomic.h>
@@ -74,6 +75,63 @@ static void vote_in_crowd(int i, void *arg)
 			t->undone += s == SL_OK;
 		}
 	}
+}
+
+struct hosts {
+	struct sl_reviews *r[2];
+	int reviews;
+	_Atomic int answered;
+};
+
+static void vote_on_each(int i, void *arg)
+{
+	struct hosts *h = arg;
+	char name[16], key[SL_KEY];
+	struct sl_verdict v;
+	snprintf(name, sizeof(name), "v%d", i);
+	for (int k = 0; k < h->reviews; k++) {
+		snprintf(key, sizeof(key), "key%04d", k);
+		struct sl_vote vote = vote_of(name, "v", 1);
+		CHECK_EQ(until_sure(h->r[i % 2], key, &vote, &v), SL_OK);
+		h->answered++;
+	}
+}
+
+/* A vote of a host whose clock is ahead comes before those of two others, whose clocks must not tell them where
+ * their lines go, nor one of them that the other's line is its own. */
+CONTRACT_IF(reviews, shared, clocks_that_differ_lose_no_vote)
+{
+	const char *url = b->url();
+	struct hosts h = {.reviews = 8};
+	struct sl_verdict v;
+	struct sl_err err;
+	if (!url)
+		return;
+	sl_clock_fake(NOW_MS + 5000);
+	struct sl_reviews *ahead = open_at(url, SL_CAP_MAX);
+	add(ahead, 0, h.reviews);
+	for (int k = 0; k < h.reviews; k++) {
+		char key[SL_KEY];
+		snprintf(key, sizeof(key), "key%04d", k);
+		CHECK_OK(cast(ahead, key, "ahead", "a", 2, &v));
+	}
+	sl_clock_fake(NOW_MS);
+	for (int i = 0; i < 2; i++)
+		h.r[i] = open_at(url, SL_CAP_MAX);
+	sl_test_threads(THREADS, vote_on_each, &h);
+	for (int k = 0; k < h.reviews; k++) {
+		struct sl_review r;
+		struct sl_vote votes[SL_VOTES_MAX];
+		char key[SL_KEY];
+		int n = 0;
+		snprintf(key, sizeof(key), "key%04d", k);
+		CHECK_OK(sl_reviews_get(ahead, key, &r, votes, &n, &err));
+		CHECK_EQ(n, 1 + THREADS);
+	}
+	CHECK_EQ(h.answered, h.reviews * THREADS);
+	for (int i = 0; i < 2; i++)
+		sl_reviews_close(h.r[i]);
+	sl_reviews_close(ahead);
 }
 
 /* Every promise that can be read off the store: the log gives the votes, the votes give the

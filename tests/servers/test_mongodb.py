@@ -5,9 +5,11 @@ import pathlib
 import subprocess
 import time
 
+import bson
 import pytest
 
 from hammer import BUILD, Hammer, verify as read_back
+from proxy import Proxy
 
 HAMMER = 'hammer_reviews'
 LIB = pathlib.Path(os.environ.get('SIGNLOOP_SERVERS_LIB', BUILD / 'servers' / 'lib'))
@@ -151,6 +153,41 @@ def test_the_driver_sends_a_vote_again_after_a_cut_connection(servers, hammer):
         h.goes_on(30)
     h.stop()
     verify(url, h)
+
+
+class NoLimits(Proxy):
+    """Before a server that does not keep to the limit of a find."""
+
+    def _pieces(self, pair, way, source, sink):
+        if way == 'down':
+            return super()._pieces(pair, way, source, sink)
+        with source.makefile('rb') as f:
+            while head := f.read(4):
+                sink.sendall(self.without_limit(head + f.read(int.from_bytes(head, 'little') - 4)))
+        return True
+
+    @staticmethod
+    def without_limit(message):
+        """OP_MSG: a header of 16 bytes, flags, then 0 and the command; a find has nothing behind it."""
+        op, size = int.from_bytes(message[12:16], 'little'), int.from_bytes(message[21:25], 'little')
+        if op != 2013 or message[20] or 21 + size != len(message):
+            return message
+        command = bson.decode(message[21:])
+        command.pop('limit', None)
+        command.pop('batchSize', None)
+        body = bson.encode(command)
+        return (21 + len(body)).to_bytes(4, 'little') + message[4:21] + body
+
+
+def test_a_server_that_answers_with_more_than_was_asked_for_is_stopped(servers, hammer):
+    server = servers('mongodb')
+    between = NoLimits(server.url)
+    url = into(between.url.replace('replicaSet=secantus', 'directConnection=true'), 'limits')
+    h = hammer(url)
+    h.fails()
+    status, _, text = h.failures[0]
+    assert status == 'CORRUPT' and 'more than the' in text, h.failures
+    between.close()
 
 
 def test_wrong_log_in_is_refused_without_the_password(servers):

@@ -136,15 +136,20 @@ static enum sl_status get(
 	return SL_OK;
 }
 
-/* Calls fn with each document; ends with the first that is not OK. Destroys the cursor. */
+/* Calls fn with each document; ends with the first that is not OK. Destroys the cursor. The driver does not look
+ * whether the server kept to the query's limit, which is what arrays have room for. */
 static enum sl_status walk(
 	struct sl_reviews_db *f, mongoc_cursor_t *c, sl_mongo_doc_fn fn, void *arg, struct sl_err *err)
 {
 	enum sl_status s = SL_OK;
 	const bson_t *doc;
 	bson_error_t e;
+	int64_t limit = mongoc_cursor_get_limit(c), n = 0;
 	while (s == SL_OK && mongoc_cursor_next(c, &doc))
-		s = fn(f, doc, arg, err);
+		s = limit && n++ == limit
+			    ? sl_fail(err, SL_CORRUPT, "%s: the server answers with more than the %lld that were asked for",
+				      f->m->where, (long long)limit)
+			    : fn(f, doc, arg, err);
 	if (s == SL_OK && mongoc_cursor_error(c, &e))
 		s = sl_mongo_fail(f->m, &e, err);
 	mongoc_cursor_destroy(c);

@@ -139,25 +139,36 @@ enum sl_status sl_mongo_change(struct sl_mongo_change *c, struct sl_mongo_doc *d
 
 /* ---- votes ---- */
 
+/* Another process whose clock is behind the last line too may have chosen the same seq: seq alone says nothing. */
+static bool is_mine(const struct sl_vote_line *l, const struct sl_mongo_change *c)
+{
+	return l->seq == c->seq && !strcmp(l->vote.voter, c->voter) && l->undo == !c->vote &&
+	       (!c->vote || !strcmp(l->vote.id, c->vote->id));
+}
+
 /* The line of a try whose answer was lost: its answer is the verdict after it. */
 static bool is_done(const struct sl_mongo_doc *d, struct sl_mongo_change *c)
 {
 	for (int i = d->nlines; c->seq && i-- > 0;)
-		if (d->line[i].seq == c->seq) {
+		if (is_mine(&d->line[i], c)) {
 			c->verdict = sl_lines_verdict(d->line, i + 1, d->r.cap);
 			return true;
 		}
 	return false;
 }
 
-/* line[nlines] is the new one. A try whose answer was lost keeps its seq: only one of both can hit. */
+/* line[nlines] is the new one. A try whose answer was lost keeps its seq while the review is as it was: only one of both
+ * can hit. Behind a line of a host whose clock is ahead the next number may be another review's: any of the next ms. */
 static void append_line(struct sl_mongo_doc *d, struct sl_mongo_change *c)
 {
 	int64_t last = d->nlines ? d->line[d->nlines - 1].seq : 0;
 	struct sl_vote_line *l = &d->line[d->nlines++];
 	if (!c->seq)
 		c->seq = sl_mongo_stamp(c->f);
-	c->seq = SL_MAX(c->seq, last + 1);
+	if (c->seq <= last) {
+		struct sl_rng r = sl_rng((uint64_t)sl_mono_us(), (uintptr_t)c);
+		c->seq = last + 1 + sl_rng_below(&r, 1u << SL_MONGO_STAMP_BITS);
+	}
 	l->seq = c->seq;
 	l->vote.time_ms = sl_now_ms();
 	d->r.verdict = c->verdict;

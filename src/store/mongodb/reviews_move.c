@@ -146,8 +146,9 @@ static int add_lines(struct sl_mongo_doc *d, const struct sl_review_history *h)
 	return h->n - from;
 }
 
+/* *updates counts those that must find their review. */
 static bool queue_one(struct sl_reviews_db *f, mongoc_bulk_operation_t *bulk, struct sl_mongo_doc *d, bool unsent,
-	const struct sl_review_history *h, bson_error_t *e)
+	const struct sl_review_history *h, int *updates, bson_error_t *e)
 {
 	bool ok = true;
 	if (!*d->r.key) {
@@ -160,13 +161,14 @@ static bool queue_one(struct sl_reviews_db *f, mongoc_bulk_operation_t *bulk, st
 	int lines = add_lines(d, h);
 	SL_AUTOBSON bson_t *update = lines ? sl_mongo_doc_update(d, lines, h->unsent)
 					   : BCON_NEW("$unset", "{", "outbox", BCON_BOOL(true), "}");
-	if (ok && (lines || (unsent && !h->unsent)))
-		ok = mongoc_bulk_operation_update_one_with_opts(bulk, q, update, NULL, e);
-	return ok;
+	if (!ok || (!lines && (!unsent || h->unsent)))
+		return ok;
+	++*updates;
+	return mongoc_bulk_operation_update_one_with_opts(bulk, q, update, NULL, e);
 }
 
 static enum sl_status write_all(struct sl_reviews_db *f, struct stored *t, const struct sl_review_history *h,
-	bool *ret_any, bson_error_t *e, mongoc_bulk_operation_t *bulk, struct sl_err *err)
+	bool *ret_any, int *updates, bson_error_t *e, mongoc_bulk_operation_t *bulk, struct sl_err *err)
 {
 	for (int i = 0; i < t->n; i++) {
 		struct sl_review_history here = {t->doc[i].r, t->unsent[i], t->doc[i].line, t->doc[i].nlines};
@@ -175,10 +177,20 @@ static enum sl_status write_all(struct sl_reviews_db *f, struct stored *t, const
 		if (s != SL_OK)
 			return s;
 		*ret_any |= is_new || here.n < h[i].n || (here.unsent && !h[i].unsent);
-		if (!queue_one(f, bulk, &t->doc[i], here.unsent, &h[i], e))
+		if (!queue_one(f, bulk, &t->doc[i], here.unsent, &h[i], updates, e))
 			return sl_mongo_fail(f->m, e, err);
 	}
 	return SL_OK;
+}
+
+/* An update of an earlier try, whose answer was lost, may have come first: then this one's did nothing. */
+static enum sl_status check_updates(
+	const struct sl_reviews_db *f, const bson_t *reply, int updates, struct sl_err *err)
+{
+	bson_iter_t at;
+	if (bson_iter_init_find(&at, reply, "nMatched") && bson_iter_as_int64(&at) == updates)
+		return SL_OK;
+	return sl_fail(err, SL_BUSY, "%s: some of these reviews have changed meanwhile; try again", f->m->where);
 }
 
 static enum sl_status restore_read(
@@ -188,13 +200,16 @@ static enum sl_status restore_read(
 	bson_error_t e = {0};
 	bson_t reply;
 	bool any = false;
+	int updates = 0;
 	enum sl_status s = sl_mongo_take(f->m, "reviews", &u, err);
 	if (s != SL_OK)
 		return s;
 	mongoc_bulk_operation_t *bulk = mongoc_collection_create_bulk_operation_with_opts(u.of, NULL);
-	s = write_all(f, t, h, &any, &e, bulk, err);
+	s = write_all(f, t, h, &any, &updates, &e, bulk, err);
 	if (s == SL_OK && any) {
-		if (!mongoc_bulk_operation_execute(bulk, &reply, &e))
+		if (mongoc_bulk_operation_execute(bulk, &reply, &e))
+			s = check_updates(f, &reply, updates, err);
+		else
 			/* Two lines of one ms met by chance, or a lost answer: the next try reads what is there. */
 			s = sl_mongo_is_duplicate(&e)
 				    ? sl_fail(err, SL_BUSY, "%s: some of these reviews are there by now; try again",
