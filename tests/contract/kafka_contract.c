@@ -153,6 +153,14 @@ TEST(kafka, a_producer_that_may_not_write_says_so)
 
 enum { SMALL_TOPIC = 2000, MANY = 40 };
 
+static void wait_admin(rd_kafka_queue_t *q)
+{
+	rd_kafka_event_t *ev = rd_kafka_queue_poll(q, WAIT_MS);
+	CHECK(ev && !rd_kafka_event_error(ev));
+	rd_kafka_event_destroy(ev);
+	rd_kafka_queue_destroy(q);
+}
+
 /* A topic whose max.message.bytes one of our requests passes, though no message does. */
 static void make_small(struct sl_kafka *k, const char *topic)
 {
@@ -163,10 +171,7 @@ static void make_small(struct sl_kafka *k, const char *topic)
 	rd_kafka_NewTopic_set_config(t, "max.message.bytes", number);
 	rd_kafka_queue_t *q = rd_kafka_queue_new(k->ask);
 	rd_kafka_CreateTopics(k->ask, &t, 1, NULL, q);
-	rd_kafka_event_t *ev = rd_kafka_queue_poll(q, WAIT_MS);
-	CHECK(ev && !rd_kafka_event_error(ev));
-	rd_kafka_event_destroy(ev);
-	rd_kafka_queue_destroy(q);
+	wait_admin(q);
 	rd_kafka_NewTopic_destroy(t);
 }
 
@@ -236,10 +241,7 @@ static void delete_topic(struct sl_kafka *k, const char *topic)
 	rd_kafka_DeleteTopic_t *t = rd_kafka_DeleteTopic_new(full);
 	rd_kafka_queue_t *q = rd_kafka_queue_new(k->ask);
 	rd_kafka_DeleteTopics(k->ask, &t, 1, NULL, q);
-	rd_kafka_event_t *ev = rd_kafka_queue_poll(q, WAIT_MS);
-	CHECK(ev && !rd_kafka_event_error(ev));
-	rd_kafka_event_destroy(ev);
-	rd_kafka_queue_destroy(q);
+	wait_admin(q);
 	rd_kafka_DeleteTopic_destroy(t);
 }
 
@@ -263,6 +265,41 @@ TEST(kafka, a_topic_that_was_deleted_is_made_again)
 	CHECK_OK(append_one(k, "labels", "before", &err));
 	delete_topic(k, "labels");
 	append_after_deletion(k, "labels", "after");
+	sl_kafka_log.close(k);
+}
+
+/* As after the topic's retention. */
+static void empty_topic(struct sl_kafka *k, const char *topic)
+{
+	char full[SL_KAFKA_NAME];
+	sl_kafka_full_name(k, topic, full);
+	rd_kafka_topic_partition_list_t *all = sl_kafka_list(full, 0, 1, RD_KAFKA_OFFSET_END);
+	rd_kafka_DeleteRecords_t *d = rd_kafka_DeleteRecords_new(all);
+	rd_kafka_queue_t *q = rd_kafka_queue_new(k->ask);
+	rd_kafka_DeleteRecords(k->ask, &d, 1, NULL, q);
+	wait_admin(q);
+	rd_kafka_DeleteRecords_destroy(d);
+	rd_kafka_topic_partition_list_destroy(all);
+}
+
+TEST(kafka, an_emptied_partition_ends_at_once_each_time)
+{
+	struct sl_err err;
+	struct sl_batch b = {0};
+	struct sl_kafka *k = open_with("partitions=1&timeout_ms=2000");
+	for (int i = 0; i < 3; i++)
+		CHECK_OK(append_one(k, "models", "old", &err));
+	empty_topic(k, "models");
+	for (int i = 0; i < 4; i++) {
+		CHECK_OK(sl_kafka_read(k, "models", 0, -1, 10, &b, &err));
+		CHECK_EQ(b.n, 0);
+		sl_batch_done(&b);
+	}
+	CHECK_OK(append_one(k, "models", "new", &err));
+	CHECK_OK(sl_kafka_read(k, "models", 0, -1, 10, &b, &err));
+	CHECK_EQ(b.n, 1);
+	CHECK_EQ(b.message[0].position, 3);
+	sl_batch_done(&b);
 	sl_kafka_log.close(k);
 }
 

@@ -294,10 +294,12 @@ static struct load part_of(const struct load *l, int from, int n)
 static rd_kafka_resp_err_t send_alone(struct sl_producer *p, const struct load *l, int64_t deadline_us)
 {
 	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
-	pthread_mutex_lock(&p->alone);
+	struct timespec until = sl_timespec(deadline_us);
+	if (pthread_mutex_clocklock(&p->alone, CLOCK_MONOTONIC, &until))
+		return RD_KAFKA_RESP_ERR__TIMED_OUT;
 	for (int i = 0; i < l->n && !code; i++) {
 		struct load one = part_of(l, i, 1);
-		code = send_all(p, &one, deadline_us);
+		code = sl_is_past(deadline_us) ? RD_KAFKA_RESP_ERR__TIMED_OUT : send_all(p, &one, deadline_us);
 	}
 	pthread_mutex_unlock(&p->alone);
 	return code;

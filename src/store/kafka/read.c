@@ -104,6 +104,8 @@ static enum sl_status take_one(
 	}
 	if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
 		*ret_more = m->offset < s->next; /* one that was on its way from before */
+		if (!*ret_more)
+			halt(s); /* the end is told once: at an emptied partition, s->next is not there yet */
 	} else if (m->err) {
 		enum sl_status what = sl_kafka_status(m->err);
 		if (!sl_status_is_retriable(what) || sl_is_past(until))
