@@ -272,30 +272,35 @@ enum sl_status sl_gateways_ask(
 	const struct sl_retry how = SL_RETRY_DEFAULT;
 	int64_t deadline_us = ask->deadline_us ? ask->deadline_us : sl_gateways_deadline(g);
 	int64_t tries = !ask->once ? g->tries : ask->at ? 1 : g->n;
-	struct sl_err last = {0};
+	struct sl_err last = {0}, why;
+	bool hope = false; /* one of them may be well soon; a bad certificate or log-in is one gateway's, and stays */
 
 	for (int n = 1;; n++) {
 		int at = ask->at ? ask->at - 1 : pick(g);
-		enum sl_status s = ask_one(g, ask, at, share(g, ask, n, deadline_us), ret, &last);
-		bool failed = s == SL_AWAY || s == SL_TIMEOUT;
+		enum sl_status s = ask_one(g, ask, at, share(g, ask, n, deadline_us), ret, &why);
+		bool failed = s == SL_AWAY || s == SL_TIMEOUT, bad = s == SL_REFUSED || s == SL_USAGE;
 
 		if (s == SL_BUSY && !sl_is_past(deadline_us)) { /* nobody was asked: no try */
 			n--;
 			continue;
 		}
 		if (s != SL_BUSY)
-			judge(g, at, failed);
+			judge(g, at, failed || s == SL_REFUSED);
 		if (s == SL_OK && ret_at)
 			*ret_at = at + 1;
 		if (s == SL_OK)
 			return s;
+		if (n == 1 || failed || !hope)
+			last = why;
+		hope |= failed;
 		pthread_mutex_lock(&g->lock);
 		int64_t wait = n < g->n ? 0 : sl_retry_wait(how, n - g->n + 1, ret->retry_after_ms, &g->rng);
 		pthread_mutex_unlock(&g->lock);
-		if (!failed || n >= tries || sl_mono_us() + wait * 1000 >= deadline_us) {
+		if ((!failed && !bad) || n >= (hope ? tries : SL_MIN(tries, g->n)) ||
+			sl_mono_us() + wait * 1000 >= deadline_us) {
 			if (err)
 				*err = last;
-			return s;
+			return last.status;
 		}
 		sl_client_wait(wait, NULL);
 	}

@@ -66,6 +66,8 @@ static enum sl_status judge(const struct sl_reply *r, bool data, struct sl_err *
 	}
 	if (exception)
 		return say(exception, message ? message : "", r->status, data, err);
+	if (data) /* this one is ill, or what is before it */
+		return sl_fail(err, SL_AWAY, "HTTP %d", r->status);
 	if (r->status == 401)
 		return sl_fail(
 			err, SL_USAGE, "the log-in was refused (HTTP 401); check user, password, token or negotiate");
@@ -161,7 +163,7 @@ enum sl_status hdfs_ask(struct hdfs *h, const struct hdfs_ask *a, struct sl_repl
 		if (n == 1 || !is_standby(s, ret)) /* what the active said tells more */
 			last = why;
 		bool again = s != SL_BUSY && sl_status_is_retriable(s) && !sl_is_past(a->deadline_us);
-		if (again && n % h->nnodes)
+		if ((again || s == SL_REFUSED) && n % h->nnodes) /* a bad certificate is that node's alone */
 			continue;
 		if (again && !a->once && hdfs_wait(h, n / h->nnodes, a->deadline_us))
 			continue;

@@ -74,7 +74,8 @@ struct tries {
 /* After a failure in t->last: is another try worth it? A NameNode was asked often enough. */
 static bool again(const struct hdfs *h, struct tries *t, const struct sl_err *why, int64_t deadline_us)
 {
-	bool retriable = sl_status_is_retriable(why->status), alone = retriable && *t->avoid && !*t->host;
+	bool retriable = sl_status_is_retriable(why->status) || (why->status == SL_REFUSED && *t->host),
+	     alone = retriable && *t->avoid && !*t->host;
 	if (!alone)
 		t->last = *why;
 	if (!retriable || (!alone && !*t->host) || !hdfs_wait(h, ++t->n, deadline_us))
