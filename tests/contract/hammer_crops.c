@@ -5,11 +5,12 @@
  *   hammer_crops put URL THREADS [FIRST]   until standard input ends; each thread puts its own crops,
  *                                          numbered from FIRST (0), and puts again what failed
  *   hammer_crops race URL THREADS          the same, but all threads put the same crops, one by one
+ *   hammer_crops walk URL PAGE             lists keys, a page of PAGE for each line on standard input
  *   hammer_crops verify URL                the numbers on standard input, one a line, are there with their bytes;
  *                                          every other key of the store is whole too
  *
  * Prints, a line each: "ok N" once crop N is acknowledged ("won N" where this call made it), "fail STATUS
- * MS TEXT" for a call that failed after MS, "checked N" at the end of verify. Exit status as signloop; 1
+ * MS TEXT" for a call that failed after MS, "page N" for a page of N keys, "checked N" at the end of verify. Exit status as signloop; 1
  * when verify misses something.
  */
 #include "base/mem.h"
@@ -172,15 +173,35 @@ static int verify(void)
 	return bad ? 1 : 0;
 }
 
+static int walk(int page)
+{
+	char key[THREADS_MAX][SL_KEY], after[SL_KEY] = "", line[8];
+	struct sl_err err;
+	int n = 0;
+
+	while (fgets(line, sizeof(line), stdin)) {
+		int64_t from = sl_mono_us();
+		enum sl_status s = sl_crops_scan(crops, "", after, page, key, &n, &err);
+		if (s != SL_OK) {
+			printf("fail %s %lld %s\n", sl_status_name(s), (long long)(sl_mono_us() - from) / 1000, err.text);
+			continue;
+		}
+		printf("page %d\n", n);
+		if (n)
+			sl_copy(after, sizeof(after), key[n - 1]);
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	int threads = argc > 3 ? atoi(argv[3]) : 1;
-	bool verifies = argc == 3 && !strcmp(argv[1], "verify");
+	bool verifies = argc == 3 && !strcmp(argv[1], "verify"), walks = argc > 3 && !strcmp(argv[1], "walk");
 	struct sl_err err;
 
-	if (!verifies && (argc < 4 || (strcmp(argv[1], "put") && strcmp(argv[1], "race")) || threads < 1 ||
+	if (!verifies && (argc < 4 || (!walks && strcmp(argv[1], "put") && strcmp(argv[1], "race")) || threads < 1 ||
 				 threads > THREADS_MAX)) {
-		fprintf(stderr, "usage: hammer_crops put|race URL THREADS [FIRST] | verify URL\n");
+		fprintf(stderr, "usage: hammer_crops put|race URL THREADS [FIRST] | walk URL PAGE | verify URL\n");
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
@@ -191,7 +212,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s: %s\n", sl_status_name(s), err.text);
 		return sl_status_exit(s);
 	}
-	int code = verifies ? verify() : hammer(threads, argc > 4 ? atoll(argv[4]) : 0);
+	int code = verifies ? verify() : walks ? walk(threads) : hammer(threads, argc > 4 ? atoll(argv[4]) : 0);
 	sl_crops_close(crops);
 	sl_config_free(cfg);
 	return code;

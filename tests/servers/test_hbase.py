@@ -6,13 +6,14 @@ import http.client
 import http.server
 import json
 import re
+import subprocess
 import threading
 import time
 import uuid
 
 import pytest
 
-from hammer import Hammer, verify as read_back
+from hammer import Hammer, program_path, verify as read_back
 
 HAMMER = 'hammer_crops'
 WAIT_S = 300  # HBase is back after half a minute, on a busy machine after two
@@ -172,6 +173,28 @@ def test_a_region_server_away_behind_a_living_gateway(hbase, hammer, table):
     verify(url, h.acknowledged)
 
 
+def test_a_list_never_ends_early_for_a_region_server_that_is_away(hbase, hammer, table):
+    """The gateway says the same at the end and where it could not read on."""
+    url, h = some_rows(hbase, hammer, table)
+    rows = len(rows_of(hbase, table))
+    with subprocess.Popen([program_path(HAMMER), 'walk', f'{url}?timeout_ms=20000', '5'], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as walk:
+        def page():
+            walk.stdin.write('\n')
+            walk.stdin.flush()
+            return walk.stdout.readline().split(' ', 2)
+        assert page() == ['page', '5\n']
+        hbase.kill('hbase')
+        word, *rest = page()
+        hbase.up()
+        assert word == 'fail' and rest[0] in ('AWAY', 'TIMEOUT'), (word, rest)
+        n = 5
+        while got := int(page()[1]):
+            n += got
+        walk.stdin.close()
+    assert n == rows >= len(h.acknowledged)
+
+
 def test_gateway_away_when_opening(hbase, table):
     url = hbase.url.replace(hbase.url.rsplit(':', 1)[1], '1')
     code, said, _ = verify(f'{url}/{table}', ok=(3,))
@@ -290,6 +313,16 @@ def test_wrong_credentials_are_told_once_and_right_ones_work(guard, hammer, tabl
     h = hammer('put', url, 2)
     h.goes_on(10)
     h.stop()
+    verify(url, h.acknowledged)
+
+
+def test_a_gateway_that_lets_us_not_in_leaves_it_to_the_others(guard, hbase, hammer, table):
+    some_rows(hbase, hammer, table)  # makes the table
+    url = f'hbase://{guard.address},{hbase.url.split("//")[1]}/{table}?user=me&password=guessed'
+    h = hammer('put', url, 2)
+    h.goes_on(20)
+    h.stop()
+    assert not h.failures and guard.asked
     verify(url, h.acknowledged)
 
 

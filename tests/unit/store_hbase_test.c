@@ -190,7 +190,7 @@ TEST(store_hbase, wrong_urls_are_refused_before_anybody_is_asked)
 struct gate {
 	struct stage stage;
 	struct stage_line line[12];
-	char schema[512];
+	char schema[512], nothing[128];
 	struct sl_config *cfg;
 	struct sl_crops *c;
 };
@@ -205,6 +205,8 @@ static void gate_open(struct gate *g)
 		n++;
 	stage_answer(g->schema, sizeof(g->schema), "application/json", SCHEMA);
 	g->line[n++] = (struct stage_line){"GET /t/schema", g->schema, 0, 0};
+	stage_answer(g->nothing, sizeof(g->nothing), "application/json", "{\"Row\":[]}");
+	g->line[n++] = (struct stage_line){"GET /t/*?limit=1", g->nothing, 0, 0};
 	g->line[n++] = (struct stage_line){"PUT /t/scanner", OPENED, 0, 0};
 	g->line[n++] = (struct stage_line){"DELETE /t/scanner/1", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 0, 0};
 	g->line[n] = (struct stage_line){0};
@@ -276,6 +278,31 @@ TEST(store_hbase, a_scan_repeats_no_key_and_comes_to_an_end)
 	asked = g.stage.asked;
 	CHECK_STATUS(sl_crops_count(g.c, &many, &err), SL_AWAY); /* the failure is kept for who asks at once */
 	CHECK_EQ(g.stage.asked, asked);
+	gate_close(&g);
+}
+
+/* "No more" and "not found" are also what a gateway says that cannot read. */
+TEST(store_hbase, a_gateway_that_cannot_read_on_is_not_at_the_end)
+{
+	char b[256], one[128], half[128], keys[10][SL_KEY];
+	struct sl_err err = {0};
+	int n;
+	struct gate g = {.line = {{"/t/multiget", NO_ROWS, 0, 0}, {"GET /t/scanner/1", ENDED, 2, 0},
+				 {"GET /t/*?limit=1&startrow=&", one, 1, 0}, {"GET /t/*?limit=1&startrow=&", half, 1, 0},
+				 {"GET /t/scanner/1", b, 1, 0}, {"GET /t/scanner/1", ENDED, 0, 0},
+				 {"GET /t/*?limit=1&startrow=%6B&endrow=%6B%00", one, 1, 0}}};
+
+	stage_answer(b, sizeof(b), PAGE,
+		"\x0a\x03\x0a\x01"
+		"b");
+	stage_answer(one, sizeof(one), "application/json", "{\"Row\":[{\"key\":\"Yg==\"}]}");
+	stage_answer(half, sizeof(half), "application/json", "{\"Row\":[{");
+	gate_open(&g);
+	CHECK_OK(sl_crops_scan(g.c, "", "", 10, keys, &n, &err));
+	CHECK_EQ(n, 1);
+	CHECK_STR(keys[0], "b");
+	CHECK_STATUS(sl_crops_remove(g.c, "k", &err), SL_AWAY);
+	CHECK_OK(sl_crops_remove(g.c, "k", &err)); /* it is not there */
 	gate_close(&g);
 }
 

@@ -138,6 +138,18 @@ static bool keep_time(void *arg, struct sl_slice key, int64_t time_ms)
 	return true;
 }
 
+/* Is it absent, or could the gateway not read it? */
+static enum sl_status check_absent(struct hbase *h, const char *key, int64_t deadline_us, struct sl_err *err)
+{
+	bool there = false;
+	enum sl_status s = sl_hbase_has(
+		h->g, sl_slice_str(key), sl_slice(key, strlen(key) + 1), deadline_us, &there, err);
+
+	return s == SL_OK && there ? sl_fail(err, SL_AWAY, "hbase table %s: its gateway could not read row %s",
+					     sl_gateways_table(h->g), key)
+				   : s;
+}
+
 static enum sl_status remove_crop(void *self, const char *key, struct sl_err *err)
 {
 	struct hbase *h = self;
@@ -151,7 +163,9 @@ static enum sl_status remove_crop(void *self, const char *key, struct sl_err *er
 	snprintf(path, sizeof(path), "/multiget?row=%s", key);
 	struct sl_hbase_ask look = {.method = "GET", .path = path, .deadline_us = deadline_us};
 	enum sl_status s = sl_gateways_ask(h->g, &look, &r, NULL, err);
-	if (s != SL_OK || r.status == 404)
+	if (s == SL_OK && r.status == 404)
+		return check_absent(h, key, deadline_us, err);
+	if (s != SL_OK)
 		return s;
 	if (r.status != 200)
 		return sl_gateways_odd(h->g, &look, &r, err);

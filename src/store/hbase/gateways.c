@@ -229,7 +229,7 @@ static enum sl_status status_of(const struct sl_gateways *g, const struct sl_hba
 			g->table, g->host[at], r->status, *why ? why : "log in");
 	if (absent)
 		return sl_fail(err, SL_USAGE, "hbase table %s: %s", g->table, why);
-	if (r->status == 404 || r->status == 429 || r->status >= 500)
+	if (r->status == 404 || r->status == 410 || r->status == 429 || r->status >= 500) /* 410: the table is being made */
 		return sl_fail(
 			err, SL_AWAY, "hbase table %s: gateway %s says %d: %s", g->table, g->host[at], r->status, why);
 	return sl_gateways_odd(g, ask, r, err);
@@ -273,17 +273,19 @@ enum sl_status sl_gateways_ask(
 	int64_t deadline_us = ask->deadline_us ? ask->deadline_us : sl_gateways_deadline(g);
 	int64_t tries = !ask->once ? g->tries : ask->at ? 1 : g->n;
 	struct sl_err last = {0}, why;
-	bool hope = false; /* one of them may be well soon; a bad certificate or log-in is one gateway's, and stays */
+	bool hope = false; /* one of them may be well soon */
+	int bad = -1; /* the last whose certificate or log-in is wrong, or who says that the table is: so it may be there alone */
 
 	for (int n = 1;; n++) {
-		int at = ask->at ? ask->at - 1 : pick(g);
+		int at = ask->at ? ask->at - 1 : bad >= 0 ? (bad + 1) % g->n : pick(g);
 		enum sl_status s = ask_one(g, ask, at, share(g, ask, n, deadline_us), ret, &why);
-		bool failed = s == SL_AWAY || s == SL_TIMEOUT, bad = s == SL_REFUSED || s == SL_USAGE;
+		bool failed = s == SL_AWAY || s == SL_TIMEOUT;
 
 		if (s == SL_BUSY && !sl_is_past(deadline_us)) { /* nobody was asked: no try */
 			n--;
 			continue;
 		}
+		bad = s == SL_REFUSED || s == SL_USAGE ? at : -1;
 		if (s != SL_BUSY)
 			judge(g, at, failed || s == SL_REFUSED);
 		if (s == SL_OK && ret_at)
@@ -296,7 +298,7 @@ enum sl_status sl_gateways_ask(
 		pthread_mutex_lock(&g->lock);
 		int64_t wait = n < g->n ? 0 : sl_retry_wait(how, n - g->n + 1, ret->retry_after_ms, &g->rng);
 		pthread_mutex_unlock(&g->lock);
-		if ((!failed && !bad) || n >= (hope ? tries : SL_MIN(tries, g->n)) ||
+		if ((!failed && bad < 0) || n >= (hope ? tries : SL_MIN(tries, g->n)) ||
 			sl_mono_us() + wait * 1000 >= deadline_us) {
 			if (err)
 				*err = last;

@@ -16,6 +16,7 @@ struct sl_gateways;
 enum sl_status sl_gateways_new(struct sl_url *u, struct sl_gateways **ret, struct sl_err *err);
 void sl_gateways_free(struct sl_gateways *g); /* NULL is fine */
 
+#define SL_HBASE_JSON "application/json"
 struct sl_hbase_ask {
 	const char *method, *path; /* path: behind the table's name, with its '/' */
 	const char *type; /* of body and answer; NULL: protobuf */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/hbase/scan.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include <ctype.h>
 #include <stdio.h>
@@ -108,7 +109,49 @@ static bool take_key(void *arg, struct sl_slice key, int64_t time_ms)
 	return !s->stopped;
 }
 
-/* *ret_end: no more. A page whose answer is lost cannot be asked for again: the scanner has moved on. */
+enum sl_status sl_hbase_has(struct sl_gateways *g, struct sl_slice first, struct sl_slice end, int64_t deadline_us,
+	bool *ret, struct sl_err *err)
+{
+	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
+	SL_AUTO(sl_buf_done) struct sl_buf path = {0};
+	SL_AUTOJSON json_t *all = NULL;
+
+	sl_buf_puts(&path, "/*?limit=1&startrow=");
+	for (size_t i = 0; i < first.len; i++)
+		sl_buf_printf(&path, "%%%02X", first.ptr[i]);
+	sl_buf_puts(&path, "&endrow=");
+	for (size_t i = 0; i < end.len; i++)
+		sl_buf_printf(&path, "%%%02X", end.ptr[i]);
+	struct sl_hbase_ask ask = {
+		.method = "GET", .path = (const char *)path.ptr, .type = SL_HBASE_JSON, .deadline_us = deadline_us};
+	enum sl_status st = sl_gateways_ask(g, &ask, &r, NULL, err);
+	if (st != SL_OK)
+		return st;
+	if (r.status != 200)
+		return sl_gateways_odd(g, &ask, &r, err);
+	if (sl_json_parse(sl_buf_slice(&r.body), "rows", &all, NULL) != SL_OK) /* it broke off */
+		return sl_fail(err, SL_AWAY, "hbase table %s: its gateway could not read on", sl_gateways_table(g));
+	*ret = json_array_size(json_object_get(all, "Row")) > 0;
+	return SL_OK;
+}
+
+/* A gateway that could not read on says that there is no more, as at the end. */
+static enum sl_status check_end(struct scan *s, const char *prefix, int64_t deadline_us, struct sl_err *err)
+{
+	char end[SL_KEY];
+	size_t nend;
+	bool more = false;
+
+	end_of(prefix, end, &nend);
+	enum sl_status st =
+		sl_hbase_has(s->g, sl_slice(s->first, s->nfirst), sl_slice(end, nend), deadline_us, &more, err);
+	if (st == SL_OK && more)
+		st = sl_fail(err, SL_AWAY, "hbase table %s: its gateway ended a scan in the middle",
+			sl_gateways_table(s->g));
+	return st;
+}
+
+/* *ret_end: no more, says the gateway. A page whose answer is lost cannot be asked for again: the scanner has moved on. */
 static enum sl_status next_page(struct scan *s, int64_t deadline_us, bool *ret_end, struct sl_err *err)
 {
 	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
@@ -158,6 +201,10 @@ enum sl_status sl_hbase_scan(struct sl_gateways *g, const struct sl_hbase_form *
 			st = open_scanner(&s, f, prefix, page, deadline_us, err);
 		if (st == SL_OK)
 			st = next_page(&s, deadline_us, &at_end, err);
+		if (st == SL_OK && at_end) {
+			st = check_end(&s, prefix, deadline_us, err);
+			at_end = st == SL_OK;
+		}
 		if (st == SL_OK) {
 			deadline_us = sl_gateways_deadline(g);
 			continue;

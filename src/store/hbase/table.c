@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #define FAMILY "data"
-#define JSON "application/json"
 #define PRINTABLE "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-" /* in a path as it stands */
 
 enum { MAKE_MS = 60000 };
@@ -82,7 +81,7 @@ static enum sl_status check(
 static enum sl_status look(struct sl_gateways *g, const struct sl_hbase_form *f, bool *ret_there, struct sl_err *err)
 {
 	const struct sl_hbase_ask ask = {
-		.method = "GET", .path = "/schema", .type = JSON, .once = true, .any_404 = true};
+		.method = "GET", .path = "/schema", .type = SL_HBASE_JSON, .once = true, .any_404 = true};
 	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
 	SL_AUTOJSON json_t *schema = NULL;
 	enum sl_status s = sl_gateways_ask(g, &ask, &r, NULL, err);
@@ -117,7 +116,7 @@ static enum sl_status make(struct sl_gateways *g, const struct sl_hbase_form *f,
 		return sl_fail(err, s, "hbase table %s: its schema is too large", sl_gateways_table(g));
 	struct sl_hbase_ask ask = {.method = "PUT",
 		.path = "/schema",
-		.type = JSON,
+		.type = SL_HBASE_JSON,
 		.body = sl_buf_slice(&body),
 		.once = true,
 		.deadline_us = sl_deadline_ms(MAKE_MS)};
