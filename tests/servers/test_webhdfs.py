@@ -344,10 +344,16 @@ def test_a_token_is_sent_and_never_shown(hdfs, place, front):
     assert said.startswith('USAGE ') and 'HgADcm9v' not in said
 
 
-def test_tls_by_our_own_authority(hdfs, place, front, tmp_path):
-    cert, key = tmp_path / 'cert.pem', tmp_path / 'key.pem'
+def authority(folder, name):
+    """A certificate of its own and its key."""
+    cert, key = folder / f'{name}.pem', folder / f'{name}.key'
     subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=127.0.0.1', '-addext',
                     'subjectAltName=IP:127.0.0.1', '-keyout', str(key), '-out', str(cert)], check=True, capture_output=True)
+    return cert, key
+
+
+def test_tls_by_our_own_authority(hdfs, place, front, tmp_path):
+    cert, key = authority(tmp_path, 'ours')
     f, file = front(tls=(cert, key)), file_of(tmp_path, 100000)
     url = f'{f.url}{place}?tls=1'
     assert re.match('(AWAY|REFUSED|USAGE) .*certificate', refused(f'{url}&tries=1', 'open'))
@@ -358,6 +364,25 @@ def test_tls_by_our_own_authority(hdfs, place, front, tmp_path):
     hammer(url, 'put', 'a', file)
     assert same(url, 'a', file, tmp_path)
     assert 'no such file' in refused(f'{f.url}{place}?tls=1&ca=/nowhere.pem', 'open')
+
+
+def test_a_bad_certificate_is_one_nodes_alone(hdfs, place, front, tmp_path):
+    cert, key = authority(tmp_path, 'ours')
+    bad, good, file = front(tls=authority(tmp_path, 'strange')), front(tls=(cert, key)), file_of(tmp_path, 100000)
+    good.gateway = True
+    url = f'webhdfs://{bad.address},{good.address}{place}?tls=1&ca={cert}'
+    hammer(url, 'put', 'a', file)
+    assert same(url, 'a', file, tmp_path) and not bad.asked
+    assert 'certificate' in refused(f'webhdfs://{bad.address}{place}?tls=1&ca={cert}', 'open')
+
+
+def test_what_a_datanode_cannot_do_another_may(hdfs, place, front, tmp_path):
+    """A 401 that is no WebHDFS answer, as of a proxy: of that DataNode, not of the URL."""
+    f, ill, file = front(), front(), file_of(tmp_path, 1000)
+    ill.login = 'nobody:knows'
+    f.data = ill.address
+    said = refused(f'{f.url}{place}?tries=3', 'put', 'a', file)
+    assert said.startswith('AWAY ') and 'HTTP 401' in said
 
 
 @pytest.mark.parametrize('option,word', [
