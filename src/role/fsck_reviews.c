@@ -14,7 +14,7 @@ enum { VOTE_LINES = 1000, LOOKS = 2, APPEND_MS = 30000 };
 
 typedef enum sl_status (*review_fn)(struct sl_fsck_work *w, const struct sl_review *r, void *arg, struct sl_err *err);
 
-/* lost: what is listed but cannot be read (no review is ever removed); NULL: another walk names it. */
+/* lost: what is listed but is not there (no review is ever removed); NULL: another walk names it and what is damaged. */
 static enum sl_status each_review(struct sl_fsck_work *w, review_fn fn, void *arg, const char *lost, struct sl_err *err)
 {
 	SL_AUTOFREE char(*keys)[SL_KEY] = sl_calloc(SL_FSCK_BATCH, SL_KEY);
@@ -27,11 +27,13 @@ static enum sl_status each_review(struct sl_fsck_work *w, review_fn fn, void *ar
 		for (int i = 0; i < n && s == SL_OK; i++) {
 			struct sl_review r;
 			s = sl_reviews_get(w->st->reviews, keys[i], &r, votes, &nvotes, err);
-			if (s == SL_OK)
+			if (s == SL_OK) {
 				s = fn(w, &r, arg, err);
-			else if (s == SL_NOT_FOUND && lost)
-				sl_fsck_find(w, "review", keys[i], "%s", lost);
-			s = s == SL_NOT_FOUND ? SL_OK : s;
+			} else if (s == SL_NOT_FOUND || s == SL_CORRUPT) {
+				if (lost)
+					sl_fsck_find(w, "review", keys[i], "%s", s == SL_CORRUPT ? err->text : lost);
+				s = SL_OK;
+			}
 		}
 		if (s == SL_OK && n)
 			memcpy(after, keys[n - 1], SL_KEY);
@@ -212,7 +214,7 @@ static enum sl_status check_voted(struct sl_fsck_work *w, const struct sl_fsck_l
 	else if (s == SL_OK && r.verdict.state != SL_REVIEW_DECIDED)
 		sl_fsck_find(w, "review", l->key, "people gave it a label (labels/p%d/%lld), but it is not decided",
 			l->partition, (long long)l->position);
-	return s == SL_NOT_FOUND ? SL_OK : s;
+	return s == SL_NOT_FOUND || s == SL_CORRUPT ? SL_OK : s; /* a damaged one is named already */
 }
 
 static enum sl_status check_all_voted(struct sl_fsck_work *w, struct sl_err *err)

@@ -100,7 +100,7 @@ static enum sl_status reviews_batch(struct sl_fsck_work *w, const struct sl_batc
 		else if (s == SL_NOT_FOUND)
 			sl_fsck_find(w, "review", review[k].key, "message %s was consumed, but there is no such review",
 				where);
-		if (s != SL_OK && s != SL_NOT_FOUND)
+		if (s != SL_OK && s != SL_NOT_FOUND && s != SL_CORRUPT) /* the walk over reviews names a damaged one */
 			return s;
 		keys[k] = review[k].key;
 		position[k++] = b->message[i].position;

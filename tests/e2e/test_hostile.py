@@ -470,6 +470,8 @@ DAMAGE = {
     'a vote': ('verdict', lambda d: sql(d, 'reviews.db', 'DROP TRIGGER line_stays', 'UPDATE line SET choice = choice + 7')),
     'a verdict': ('verdict', lambda d: sql(d, 'reviews.db', 'UPDATE status SET choice = choice + 7 WHERE state = 2')),
     'a state': ('review', lambda d: sql(d, 'reviews.db', 'DELETE FROM status WHERE seq = 1')),
+    'a state that none has': ('review', lambda d: sql(d, 'reviews.db', 'UPDATE status SET state = 7 WHERE seq = 1')),
+    'a cap': ('review', lambda d: sql(d, 'reviews.db', 'UPDATE review SET cap = 0 WHERE seq = 2')),
     'a review': ('review', lambda d: sql(d, 'reviews.db', 'DELETE FROM review WHERE seq = 1')),
     'all reviews': ('review', lambda d: [p.unlink() for p in d.glob('reviews.db*')]),
     'a bundle': ('model', lambda d: first_file(d, 'bundles').unlink()),

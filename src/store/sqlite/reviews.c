@@ -141,7 +141,15 @@ enum sl_status sl_reviews_file_read(
 	ret->verdict = (struct sl_verdict){(enum sl_review_state)sqlite3_column_int(q, 9), sqlite3_column_int(q, 10),
 		sqlite3_column_int(q, 11) != 0, sqlite3_column_int(q, 12), sqlite3_column_int(q, 13)};
 	sqlite3_reset(q);
-	return s;
+	return sl_reviews_file_check(ret->key, (int)ret->verdict.state, ret->cap, err);
+}
+
+enum sl_status sl_reviews_file_check(const char *key, int state, int cap, struct sl_err *err)
+{
+	if (state >= SL_REVIEW_OPEN && state <= SL_REVIEW_DECIDED && cap >= 1 && cap <= SL_CAP_MAX)
+		return SL_OK;
+	return sl_fail(err, SL_CORRUPT, "review %.63s is damaged: state %d, cap %d; restore it from a copy", key, state,
+		cap);
 }
 
 /* The columns LINE. */

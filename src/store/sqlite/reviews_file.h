@@ -86,6 +86,8 @@ enum sl_status sl_reviews_file_add(struct sl_db *db, const struct sl_review *r, 
 /* Writes line[n] (its time set), which makes v the verdict, with all that follows from it. */
 enum sl_status sl_reviews_file_write(struct sl_db *db, struct sl_status_row *st, const struct sl_vote_line *line, int n,
 	const struct sl_verdict *v, struct sl_err *err);
+/* CORRUPT when no review can have these. */
+enum sl_status sl_reviews_file_check(const char *key, int state, int cap, struct sl_err *err);
 /* NOT_FOUND when there is no such review. */
 enum sl_status sl_reviews_file_status(struct sl_db *db, const char *key, struct sl_status_row *ret, struct sl_err *err);
 

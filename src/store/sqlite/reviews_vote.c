@@ -22,7 +22,7 @@ enum sl_status sl_reviews_file_status(struct sl_db *db, const char *key, struct 
 	*ret = (struct sl_status_row){sqlite3_column_int64(q, 0), sqlite3_column_int(q, 1), sqlite3_column_int(q, 2),
 		sqlite3_column_int(q, 3), sqlite3_column_int(q, 4)};
 	sqlite3_reset(q);
-	return SL_OK;
+	return sl_reviews_file_check(key, ret->state, ret->cap, err);
 }
 
 /* Drops leases that are over, and the voter's own (a vote ends it): what is left is the others'. */
