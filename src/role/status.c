@@ -24,7 +24,7 @@ enum { QUEUES = SL_COUNT(queues) };
 
 struct sample {
 	int64_t us;
-	double answered, votes;
+	double answered, votes; /* votes: -1 while the review store has not said */
 	double stage_s[STAGES], stage_n[STAGES];
 };
 
@@ -222,6 +222,15 @@ static json_t *spool_json(void)
 		sl_metric_value(sl_gauge("signloop_spool_aside", NULL, "Kept frames that could not be read")));
 }
 
+/* Since the first sample that knows how many there were. */
+static double votes_per_s(const struct sl_status_page *p)
+{
+	const struct sample *b = &p->past[p->samples - 1], *a = p->past;
+	while (a < b && a->votes < 0)
+		a++;
+	return a < b ? (b->votes - a->votes) * 1e6 / (double)(b->us - a->us) : 0;
+}
+
 static json_t *make_status(struct sl_status_page *p, const struct sl_watched *w)
 {
 	const struct sample *b = &p->past[p->samples - 1], *a = &p->past[0];
@@ -237,7 +246,7 @@ static json_t *make_status(struct sl_status_page *p, const struct sl_watched *w)
 		sl_metric_quantile(whole, 0.5) * 1000, "p99_ms", sl_metric_quantile(whole, 0.99) * 1000, "queues",
 		queues_json(), "stages", stages_json(a, b), "reviews", "open", (json_int_t)r->open, "tie",
 		(json_int_t)r->tie, "decided", (json_int_t)r->decided, "votes", (json_int_t)r->votes, "votes_per_s",
-		(b->votes - a->votes) / wall, "leases", (json_int_t)r->leases, "unsent", (json_int_t)r->unsent,
+		votes_per_s(p), "leases", (json_int_t)r->leases, "unsent", (json_int_t)r->unsent,
 		"labels", "total", (json_int_t)w->labels, "lag", lag_json(w), "dataset", "rows",
 		sl_metric_value(sl_gauge("signloop_dataset_rows", NULL, "Rows that curate has stored in segments")),
 		"bundle", bundle_json(p->ctx->hub), "memory_mb", memory_mb(), "uptime_s",
@@ -252,7 +261,8 @@ static void sample(struct sl_status_page *p)
 	struct sl_watched w = sl_watch_look(p->watch, sl_deadline_ms(STATUS_LOOK_MS));
 	if (p->samples > STATUS_WINDOW)
 		memmove(&p->past[0], &p->past[1], sizeof(p->past[0]) * (size_t)--p->samples);
-	p->past[p->samples++] = take_sample(us, (double)w.reviews.votes);
+	bool known = w.reviews.open || w.reviews.tie || w.reviews.decided; /* else there is nothing to vote on either */
+	p->past[p->samples++] = take_sample(us, known ? (double)w.reviews.votes : -1);
 	json_t *now = make_status(p, &w);
 	SL_ASSERT(now);
 	sl_hub_say(p->ctx->hub, "status", json_incref(now));

@@ -11,6 +11,7 @@
 struct sl_status_page;
 /* missing: a list of texts, new: what each role lacks; *ret_ready: none of it keeps a role from its work. */
 typedef json_t *(*sl_missing_fn)(void *arg, bool *ret_ready);
+/* Takes the first sample, for which it waits half a second at most for stores that are slow. */
 struct sl_status_page *sl_status_page_start(struct sl_context *ctx, sl_missing_fn missing, void *arg);
 void sl_status_page_stop(struct sl_status_page *p); /* no more samples; its routes still answer; NULL is fine */
 void sl_status_page_free(struct sl_status_page *p); /* after the server, before the stores close; NULL is fine */

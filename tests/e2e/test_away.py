@@ -75,6 +75,25 @@ def store_of(server, name):
     return server.get('/v1/status').json()['stores'][name]
 
 
+def test_votes_of_before_are_no_rate(start_server, shared, demo_frames):
+    """The review store is away when the process starts: what it then says has not come in this second."""
+    def reviews(server):
+        return server.get('/v1/status').json()['reviews']
+    flags = ('--reviews-cap', 1, '--frames-audit', 0.3, *PATIENT)
+    server = start_server('--store-reviews', shared.url('reviews'), *flags)
+    server.frame(demo_frames[0])
+    wait_until(lambda: reviews(server)['open'], what='reviews')
+    Voter(server, 'ann').run()
+    wait_until(lambda: reviews(server)['votes'], what='votes')
+    assert server.stop() == 0
+    shared.take('reviews')
+    server = start_server('--store-reviews', shared.url('reviews', '&calls=stats'), *flags)
+    assert reviews(server)['votes'] == 0
+    shared.give_back('reviews')
+    seen = wait_until(lambda: (lambda r: r if r['votes'] else None)(reviews(server)), what='the votes')
+    assert seen['votes_per_s'] == 0
+
+
 def test_every_role_outlives_every_store(start_server, shared, demo_frames):
     flags = [*shared.urls(), '--reviews-cap', 1, '--frames-audit', 0.3, *PATIENT]
     start = lambda roles: start_server(*flags, data=roles, command=('serve', roles))

@@ -56,7 +56,7 @@ static bool is_hit(struct fault *f, const struct sl_call *c)
 	bool opens = !strcmp(c->name, "open");
 	if (f->file ? !sl_fs_is_file(f->file) : opens)
 		return false;
-	if (f->calls && !opens) {
+	if (f->calls) {
 		SL_AUTOFREE char *word = sl_asprintf(",%s,", c->name);
 		if (!strstr(f->calls, word))
 			return false;

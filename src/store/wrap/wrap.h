@@ -9,7 +9,7 @@
  *               calls: only these (default: all). `poll` fails before its effect only:
  *               a lost batch would be committed with the next one.
  *   fault+URL?file=PATH&status=AWAY&hang_ms=N
- *               every call (and the opening) fails while the file PATH exists, so that a
+ *               every call of `calls` (of all, the opening too) fails while the file PATH exists, so that a
  *               test can take a store away from a running process and give it back. The
  *               default of `every` is 1 then, that of `status` AWAY. hang_ms: it takes so
  *               long to fail (default 0).
