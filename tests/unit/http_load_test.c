@@ -5,10 +5,10 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "harness.h"
+#include "http/internal.h"
 #include "http_rig.h"
 #include <stdio.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 enum { CONNECTIONS = 64, REQUESTS = 10000 };
 
@@ -173,7 +173,8 @@ TEST(http_load, drain_serves_those_that_wait_for_room)
 			rig_wait_waiting(&g, ROOM);
 	}
 	pthread_t t = sl_thread_start("drain", drain_main, &g);
-	usleep(100000); /* the drain finds them waiting */
+	while (!g.server->draining)
+		sched_yield();
 	rig_open_gate(&g);
 	for (int i = 0; i < ALL; i++) {
 		struct ask_answer a = {0};

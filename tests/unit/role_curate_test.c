@@ -9,7 +9,6 @@
 #include "harness.h"
 #include "role/curator.h"
 #include <stdio.h>
-#include <unistd.h>
 
 static struct sl_curator *open_curator(struct fixture *f)
 {
@@ -352,8 +351,7 @@ TEST(curate, whose_labels_another_stored_reads_on)
 	struct sl_segment g = {.first = 0, .last = 3, .missing = json_array(), .bad = json_array()};
 	CHECK_OK(sl_segments_store(f.st.artifacts, &g, sl_slice("", 0), &err));
 	sl_segment_done(&g);
-	usleep(20000); /* curate.linger_ms is 10: they are due */
-	turn(c); /* drops them */
+	turn(c); /* drops them, and waits for more until they would have been due */
 	label_many(&f, 4, 5);
 	for (int i = 0; i < 10 && lag; i++) {
 		turn(c);
