@@ -24,9 +24,10 @@ struct sl_image sl_image_new(int w, int h); /* zeroed */
 
 /* JPEG or PNG by its first bytes. UNSUPPORTED: another type; UNREADABLE: broken or
  * truncated (names what); TOO_LARGE: more than max_pixels, known from the header before
- * anything is allocated. Grey, palette, alpha (over black), 16 bit, CMYK become RGB. */
+ * anything is allocated. Grey, palette, alpha (over black), 16 bit, CMYK become RGB. A JPEG whose EXIF says how the
+ * camera was held is upright here, as viewers show it. */
 enum sl_status sl_image_decode(struct sl_slice file, int64_t max_pixels, struct sl_image *ret, struct sl_err *err);
-/* Width, height and type ("image/jpeg", "image/png") from the header alone. */
+/* Width, height (upright) and type ("image/jpeg", "image/png") from the header alone. */
 enum sl_status sl_image_probe(struct sl_slice file, int *ret_w, int *ret_h, const char **ret_type, struct sl_err *err);
 enum sl_status sl_jpeg_encode(
 	const struct sl_image *im, int quality, bool full_chroma, struct sl_buf *ret, struct sl_err *err);

@@ -14,5 +14,10 @@ enum sl_status sl_jpeg_decode(struct sl_slice file, int64_t max_pixels, struct s
 enum sl_status sl_png_probe(struct sl_slice file, struct sl_image_info *ret, struct sl_err *err);
 enum sl_status sl_png_decode(struct sl_slice file, int64_t max_pixels, struct sl_image *ret, struct sl_err *err);
 
+/* orient.c: 1 (upright) to 8, of the bytes of an APP1 marker; whether width and height change places; makes upright. */
+int sl_exif_orientation(struct sl_slice app1);
+bool sl_orientation_lies(int orientation);
+void sl_image_orient(struct sl_image *im, int orientation);
+
 /* The one place that compares a header with a limit. */
 enum sl_status sl_image_check_size(int64_t w, int64_t h, int64_t max_pixels, struct sl_err *err);

@@ -14,6 +14,8 @@
 enum {
 	JPEG_SCANS = 64, /* a progressive file of thousands of empty scans costs minutes; real ones have about 10 */
 	JPEG_ROWS_AT_ONCE = 16,
+	EXIF_MARKER = JPEG_APP0 + 1,
+	EXIF_BYTES = 65533, /* the most that a marker has */
 };
 
 struct failure {
@@ -27,6 +29,7 @@ struct reader {
 	struct failure failure;
 	struct jpeg_progress_mgr progress;
 	struct sl_image image;
+	int orientation; /* as EXIF numbers them: 1 is upright */
 	uint8_t *cmyk; /* one row, when the file has four components */
 };
 
@@ -70,13 +73,23 @@ static struct jpeg_error_mgr *failure_init(struct failure *f)
 	return &f->base;
 }
 
+static int orientation(const struct reader *r)
+{
+	for (jpeg_saved_marker_ptr m = r->jpeg.marker_list; m; m = m->next)
+		if (m->data_length > 4 && !memcmp(m->data, "Exif", 4))
+			return sl_exif_orientation(sl_slice(m->data, m->data_length));
+	return 1;
+}
+
 static void reader_open(struct reader *r, struct sl_slice file)
 {
 	jpeg_create_decompress(&r->jpeg);
 	r->progress.progress_monitor = on_progress;
 	r->jpeg.progress = &r->progress;
 	jpeg_mem_src(&r->jpeg, file.ptr, file.len);
+	jpeg_save_markers(&r->jpeg, EXIF_MARKER, EXIF_BYTES);
 	jpeg_read_header(&r->jpeg, TRUE);
+	r->orientation = orientation(r); /* markers are gone at the end of the file */
 }
 
 static void reader_done(struct reader *r)
@@ -94,7 +107,8 @@ enum sl_status sl_jpeg_probe(struct sl_slice file, struct sl_image_info *ret, st
 	if (setjmp(r.failure.jump))
 		return sl_fail(err, SL_UNREADABLE, "JPEG: %s", r.failure.text);
 	reader_open(&r, file);
-	*ret = (struct sl_image_info){(int)r.jpeg.image_width, (int)r.jpeg.image_height};
+	int w = (int)r.jpeg.image_width, h = (int)r.jpeg.image_height;
+	*ret = sl_orientation_lies(r.orientation) ? (struct sl_image_info){h, w} : (struct sl_image_info){w, h};
 	return SL_OK;
 }
 
@@ -156,6 +170,7 @@ enum sl_status sl_jpeg_decode(struct sl_slice file, int64_t max_pixels, struct s
 	else
 		read_rgb(&r);
 	jpeg_finish_decompress(&r.jpeg); /* reads to the end marker, so a file cut there is found */
+	sl_image_orient(&r.image, r.orientation);
 	*ret = r.image;
 	r.image.px = NULL;
 	return SL_OK;

@@ -219,6 +219,63 @@ TEST(image, grey_and_cmyk_jpeg_become_rgb)
 	sl_image_done(&im);
 }
 
+/* A JPEG of four quadrants, red green over blue white, whose EXIF says the orientation. */
+static void held_camera(int orientation, bool big, size_t exif_bytes, struct sl_buf *ret)
+{
+	static const uint8_t colour[4][3] = {{255, 0, 0}, {0, 255, 0}, {0, 0, 255}, {255, 255, 255}};
+	uint8_t exif[] = "\xff\xe1\0\x22" "Exif\0\0" "II*\0\x08\0\0\0" "\x01\0" "\x12\x01\x03\0\x01\0\0\0?\0\0\0" "\0\0\0\0";
+	uint8_t motorola[] = "\xff\xe1\0\x22" "Exif\0\0" "MM\0*\0\0\0\x08" "\0\x01" "\x01\x12\0\x03\0\0\0\x01\0?\0\0" "\0\0\0\0";
+	struct sl_image im = sl_image_new(64, 32);
+	SL_AUTO(sl_buf_done) struct sl_buf plain = {0};
+
+	for (int i = 0; i < 64 * 32; i++)
+		memcpy(&im.px[3 * i], colour[(i / 64 >= 16) * 2 + (i % 64 >= 32)], 3);
+	CHECK_OK(sl_jpeg_encode(&im, 95, true, &plain, &err));
+	exif[28] = motorola[29] = (uint8_t)orientation;
+	CHECK_OK(sl_buf_add(ret, plain.ptr, 2)); /* the start marker */
+	exif[3] = motorola[3] = (uint8_t)(2 + exif_bytes);
+	CHECK_OK(sl_buf_add(ret, big ? motorola : exif, 4 + exif_bytes));
+	CHECK_OK(sl_buf_add(ret, plain.ptr + 2, plain.len - 2));
+	sl_image_done(&im);
+}
+
+static char colour_at(const struct sl_image *im, int x, int y)
+{
+	const uint8_t *p = &im->px[3 * (y * im->w + x)];
+
+	return p[0] > 128 ? (p[1] > 128 ? 'W' : 'R') : p[1] > 128 ? 'G' : 'B';
+}
+
+TEST(image, a_jpeg_is_upright_however_the_camera_was_held)
+{
+	enum { WHOLE = 32 };
+	static const char *const want[] = {"RGBW", "RGBW", "GRWB", "WBGR", "BWRG", "RBGW", "BRWG", "WGBR", "GWRB", "RGBW"};
+	struct sl_image im;
+	const char *type;
+	int w, h;
+
+	for (int k = 0; k < 10 * 2; k++) {
+		SL_AUTO(sl_buf_done) struct sl_buf file = {0};
+		int o = k / 2;
+		held_camera(o, k % 2, WHOLE, &file);
+		CHECK_OK(sl_image_decode(sl_buf_slice(&file), MOST, &im, &err));
+		char got[] = {colour_at(&im, 4, 4), colour_at(&im, im.w - 5, 4), colour_at(&im, 4, im.h - 5),
+			colour_at(&im, im.w - 5, im.h - 5), 0};
+		CHECK_STR(got, want[o]);
+		CHECK_EQ(im.w, o >= 5 && o <= 8 ? 32 : 64);
+		CHECK_OK(sl_image_probe(sl_buf_slice(&file), &w, &h, &type, &err));
+		CHECK(w == im.w && h == im.h);
+		sl_image_done(&im);
+	}
+	for (size_t n = 0; n < WHOLE; n++) { /* cut short: upright, if the number is not there */
+		SL_AUTO(sl_buf_done) struct sl_buf file = {0};
+		held_camera(6, n % 2, n, &file);
+		CHECK_OK(sl_image_decode(sl_buf_slice(&file), MOST, &im, &err));
+		CHECK_EQ(im.w, n < 26 ? 64 : 32);
+		sl_image_done(&im);
+	}
+}
+
 /* Each shorter file is refused, and none crashes: a half-grey frame must not be labelled. */
 TEST(image, a_cut_file_is_unreadable_wherever_it_is_cut)
 {
