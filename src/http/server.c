@@ -105,27 +105,41 @@ static int64_t quiet_ms(const struct sl_server *s)
 					     : SL_HTTP_DRAIN_EMPTY_MS;
 }
 
-static bool has_room(const struct sl_server *s)
+/* Waits for something to move. False: the deadline passed, or no request runs and nothing has moved for a while. */
+static bool wait_move(struct sl_server *s, int64_t deadline_us)
 {
-	return s->connections + s->handed < sl_config_int(s->cfg, "http.connections");
+	bool running = s->live > s->coming;
+	int64_t rest = s->active_us + quiet_ms(s) * 1000;
+	if (sl_is_past(deadline_us) || (!running && sl_is_past(rest)))
+		return false;
+	sl_cond_wait_until(&s->changed, &s->lock, running ? deadline_us : SL_MIN(rest, deadline_us));
+	return true;
 }
 
-/* Until no request runs and nothing has moved for a while, or, with for_room, until there may be one connection
- * more. False: the deadline passed. */
-static bool wait_idle(struct sl_server *s, bool for_room, int64_t deadline_us)
+/* False: the deadline passed. */
+static bool wait_idle(struct sl_server *s, int64_t deadline_us)
 {
 	pthread_mutex_lock(&s->lock);
 	s->active_us = sl_mono_us();
-	while (!for_room || !has_room(s)) {
-		bool running = s->live > s->coming;
-		int64_t rest = s->active_us + quiet_ms(s) * 1000;
-		if (sl_is_past(deadline_us) || (!running && sl_is_past(rest)))
-			break;
-		sl_cond_wait_until(&s->changed, &s->lock, running ? deadline_us : SL_MIN(rest, deadline_us));
-	}
+	while (wait_move(s, deadline_us))
+		;
 	bool idle = s->live == s->coming;
 	pthread_mutex_unlock(&s->lock);
 	return idle;
+}
+
+/* One at a time: each of MHD's threads has places of its own, and which is full it knows when the last is open. False:
+ * those that are open are idle, and leave no room. */
+static bool wait_room(struct sl_server *s, int64_t deadline_us)
+{
+	pthread_mutex_lock(&s->lock);
+	s->active_us = sl_mono_us();
+	int64_t most = sl_config_int(s->cfg, "http.connections");
+	while ((s->handed || s->connections >= most) && wait_move(s, deadline_us))
+		;
+	bool room = s->connections < most;
+	pthread_mutex_unlock(&s->lock);
+	return room;
 }
 
 /* MHD closes what it refuses. It counts a connection for a moment after it said that it is closed, so that it may
@@ -133,6 +147,7 @@ static bool wait_idle(struct sl_server *s, bool for_room, int64_t deadline_us)
 static void hand_over(
 	struct sl_server *s, int conn, const struct sockaddr_storage *a, socklen_t n, int64_t deadline_us)
 {
+	int64_t until = SL_MIN(sl_deadline_ms(SL_HTTP_DRAIN_EMPTY_MS), deadline_us);
 	sl_http_want_hops(conn, 0);
 	pthread_mutex_lock(&s->lock);
 	s->handed++;
@@ -140,7 +155,7 @@ static void hand_over(
 	for (;;) {
 		int copy = fcntl(conn, F_DUPFD_CLOEXEC, 0);
 		bool taken = MHD_add_connection(s->daemon, conn, (const struct sockaddr *)a, n) == MHD_YES;
-		bool again = !taken && errno == ENFILE && copy >= 0 && !sl_is_past(deadline_us);
+		bool again = !taken && errno == ENFILE && copy >= 0 && !sl_is_past(until);
 		if (!again && copy >= 0)
 			close(copy);
 		if (taken)
@@ -169,7 +184,8 @@ static void stop_accepting(struct sl_server *s, int64_t deadline_us)
 		struct sockaddr_storage a;
 		socklen_t n = sizeof(a);
 		int64_t full_us = sl_mono_us();
-		wait_idle(s, true, deadline_us);
+		if (!wait_room(s, deadline_us))
+			break;
 		until = SL_MIN(until + sl_mono_us() - full_us, deadline_us);
 		int conn = accept4(p.fd, (struct sockaddr *)&a, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (conn >= 0)
@@ -203,7 +219,7 @@ enum sl_status sl_server_drain(struct sl_server *s, int64_t deadline_us)
 		atomic_store(&s->draining, true);
 		stop_accepting(s, deadline_us);
 		sl_streams_end(s);
-		bool idle = wait_idle(s, false, deadline_us);
+		bool idle = wait_idle(s, deadline_us);
 		sl_timer_close(s->timer); /* from here on no connection is suspended: MHD would not stop */
 		if (!idle) {
 			st = SL_TIMEOUT;

@@ -160,12 +160,12 @@ static void *drain_main(void *arg)
 }
 
 /* More connections than there is room for: those that wait in the kernel's queue are served as room comes. */
-TEST(http_load, drain_serves_those_that_wait_for_room)
+static void drain_with_more_than_room(const char *threads)
 {
 	enum { ROOM = 3, ALL = 9 };
 	struct rig g;
 	struct ask_conn c[ALL];
-	rig_open(&g, (const char *const[]){"http.connections=3", NULL});
+	rig_open(&g, (const char *const[]){"http.connections=3", threads, NULL});
 	for (int i = 0; i < ALL; i++) {
 		c[i] = ask_open(g.port);
 		ask_request(&c[i], "GET /gate", NULL, sl_slice("", 0), NULL);
@@ -184,6 +184,33 @@ TEST(http_load, drain_serves_those_that_wait_for_room)
 		ask_close(&c[i]);
 	}
 	pthread_join(t, NULL);
+}
+
+TEST(http_load, drain_serves_those_that_wait_for_room)
+{
+	drain_with_more_than_room("http.threads=1");
+	drain_with_more_than_room("http.threads=3");
+}
+
+/* Nobody of them leaves, so there is nothing to wait for. */
+TEST(http_load, drain_ends_with_idle_connections_and_one_that_waits)
+{
+	enum { ROOM = 3, TEN_MINUTES = 600000 };
+	struct rig g;
+	struct ask_conn c[ROOM + 1];
+	struct ask_answer a = {0};
+	rig_open(&g, (const char *const[]){"http.connections=3", NULL});
+	for (int i = 0; i <= ROOM; i++) {
+		c[i] = ask_open(g.port);
+		ask_request(&c[i], "GET /hello", NULL, sl_slice("", 0), NULL);
+		if (i < ROOM)
+			CHECK(ask_read(&c[i], false, &a));
+	}
+	CHECK_STATUS(sl_server_drain(g.server, sl_deadline_ms(TEN_MINUTES)), SL_OK); /* the test's own limit is shorter */
+	for (int i = 0; i <= ROOM; i++)
+		ask_close(&c[i]);
+	ask_done(&a);
+	rig_close(&g);
 }
 
 TEST(http_load, drain_waits_for_running_requests)
