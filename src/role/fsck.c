@@ -32,11 +32,6 @@ void sl_fsck_label_set(struct sl_fsck_label *f, const struct sl_label *l)
 	f->ok = true;
 }
 
-bool sl_fsck_is_trimmed(const struct sl_fsck_work *w, const char *key)
-{
-	return w->begin[sl_log_partition_of(key, w->partitions)] > 0;
-}
-
 void sl_fsck_find(struct sl_fsck_work *w, const char *what, const char *where, const char *fmt, ...)
 {
 	va_list ap;

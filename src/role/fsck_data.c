@@ -85,6 +85,7 @@ static enum sl_status read_segment(struct sl_fsck_work *w, struct positions *p, 
 		*err = why;
 	} else if (s != SL_OK) {
 		sl_fsck_find(w, "segment", p->path, "%s", why.text);
+		w->unread = true;
 		s = SL_OK;
 	} else {
 		if (p->rows != p->g->rows)
@@ -129,15 +130,8 @@ static enum sl_status check_segment(
 			(long long)g->first, (long long)next - 1);
 	for (size_t i = 0; i < json_array_size(g->missing); i++) {
 		const char *key = json_string_value(json_array_get(g->missing, i));
-		if (!key)
-			continue;
-		if (!sl_keys_has(&w->forgotten, key))
+		if (key && !sl_keys_has(&w->forgotten, key))
 			sl_fsck_find(w, "crop", key, "was missing when its label was stored in %s", entry);
-		if (is_not_kept(w, g->partition, g->first)) {
-			struct sl_fsck_label *l = sl_fsck_label(w, g->partition, g->first);
-			snprintf(l->key, sizeof(l->key), "%s", key);
-			l->ok = l->person = l->any = true;
-		}
 	}
 	for (size_t i = 0; i < json_array_size(g->bad); i++) {
 		json_t *b = json_array_get(g->bad, i);
@@ -160,6 +154,7 @@ enum sl_status sl_fsck_segments(struct sl_fsck_work *w, struct sl_err *err)
 	enum sl_status s = sl_segments_list(w->st->artifacts, &all, err);
 	if (s == SL_CORRUPT || s == SL_INVALID || s == SL_UNSUPPORTED) {
 		sl_fsck_find(w, "segment", "curate/labels", "%s", err->text);
+		w->unread = true;
 		return SL_OK;
 	}
 	for (int i = 0; i < all.n && s == SL_OK; i++) {

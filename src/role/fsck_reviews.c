@@ -74,7 +74,7 @@ static bool has_label(const struct sl_fsck_work *w, const char *key, int choice)
 	}
 	for (; lo < w->all && !strcmp(w->label[lo].key, key); lo++) {
 		const struct sl_fsck_label *l = &w->label[lo];
-		if (l->ok && l->person && (l->any || l->choice == choice))
+		if (l->ok && l->person && l->choice == choice)
 			return true;
 	}
 	return false;
@@ -137,8 +137,8 @@ static enum sl_status check_label(struct sl_fsck_work *w, const struct sl_review
 		return SL_OK;
 	if (p->n && bsearch(r, p->r, (size_t)p->n, sizeof(*p->r), by_review_key))
 		return SL_OK;
-	if (!w->o->bytes && sl_fsck_is_trimmed(w, r->key))
-		return SL_OK; /* its label may be in a segment only, and those are not read */
+	if (w->trimmed && (!w->o->bytes || w->unread))
+		return SL_OK; /* its label may be in a segment only, and not all are read */
 	if (!sl_keys_has(&w->forgotten, r->key) && !has_label(w, r->key, r->verdict.choice))
 		keys_add(&p->suspect, r->key);
 	return SL_OK;
@@ -184,7 +184,7 @@ static enum sl_status check_suspect(struct sl_fsck_work *w, const char *key, str
 		return publish_again(w, &r, err);
 	sl_fsck_find(w, "label", key,
 		"its review is decided (%s) and marked as published, but no such label is in %s",
-		sl_choice_text(r.verdict.choice, text), sl_fsck_is_trimmed(w, r.key) ? "topic labels or a segment" : "topic labels");
+		sl_choice_text(r.verdict.choice, text), w->trimmed ? "topic labels or a segment" : "topic labels");
 	return SL_OK;
 }
 

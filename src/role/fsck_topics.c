@@ -150,7 +150,8 @@ static enum sl_status read_labels(struct sl_fsck_work *w, struct sl_err *err)
 		w->begin[p] = first < w->labels ? w->label[first].position : last + 1;
 		before += w->begin[p];
 	}
-	if (s == SL_OK && before)
+	w->trimmed = before > 0;
+	if (s == SL_OK && w->trimmed)
 		sl_fsck_count(w, "labels_not_kept", before);
 	return s;
 }

@@ -10,12 +10,11 @@
 enum { SL_FSCK_BATCH = 200, SL_FSCK_FINDINGS = 1000 }; /* findings listed; more are counted */
 
 /* A message of topic labels: what fsck has to know of it later. One that the log no longer keeps is known by
- * its row in a segment, if segments are read; without its crop it has none, and its class is not known. */
+ * its row in a segment, if segments are read. */
 struct sl_fsck_label {
 	char key[SL_KEY];
 	int partition, choice;
 	bool person, voted, ok; /* person: not the model; voted: a review's verdict; ok: it is a label */
-	bool any; /* of an unknown class: it has no row */
 	int64_t position;
 };
 
@@ -29,14 +28,14 @@ struct sl_fsck_work {
 	size_t labels, all, room;
 	int64_t *begin; /* by partition: the first position that topic labels still has */
 	int partitions;
+	bool trimmed; /* the log keeps labels for so long only, and has lost some */
+	bool unread; /* a segment could not be read: what the log has lost may be in it */
 	struct sl_taxonomy *taxonomy; /* of the live bundle; NULL until a label is published again */
 };
 
 /* A new one at the end, empty; until the next. */
 struct sl_fsck_label *sl_fsck_label(struct sl_fsck_work *w, int partition, int64_t position);
 void sl_fsck_label_set(struct sl_fsck_label *f, const struct sl_label *l);
-/* The log keeps labels for so long only, and one of key's may be gone. */
-bool sl_fsck_is_trimmed(const struct sl_fsck_work *w, const char *key);
 void sl_fsck_find(struct sl_fsck_work *w, const char *what, const char *where, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 void sl_fsck_did(struct sl_fsck_work *w, const char *what, const char *where, const char *fmt, ...)

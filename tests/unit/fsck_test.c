@@ -195,6 +195,16 @@ TEST(fsck, names_a_decided_review_without_its_label_and_publishes_it_again)
 	fixture_close(&f);
 }
 
+static void first_segment(struct fixture *f, char entry[SL_PATH], char tar[SL_PATH])
+{
+	SL_AUTO(sl_segments_done) struct sl_segments all = {0};
+	struct sl_err err;
+	CHECK_OK(sl_segments_list(f->st.artifacts, &all, &err));
+	CHECK(all.n > 0);
+	sl_segment_entry_path(entry, all.segment[0].partition, all.segment[0].first);
+	sl_segment_path(tar, all.segment[0].sha256);
+}
+
 /* A log whose labels before `first` are too old to be kept. */
 static void trim_labels(struct fixture *f, int64_t first)
 {
@@ -224,10 +234,21 @@ TEST(fsck, a_label_that_the_log_no_longer_keeps_is_in_its_segment)
 	SL_AUTOJSON json_t *r = fsck(&f, true);
 	CHECK_EQ(json_array_size(json_object_get(r, "repaired")), 0);
 	CHECK_EQ(json_integer_value(json_object_get(json_object_get(r, "checked"), "labels_not_kept")), LABELS + 1);
+	struct sl_fsck quick = {.repair = true}; /* which reads no segments, and so does not know */
+	struct sl_err err;
+	SL_AUTOJSON json_t *q = NULL;
+	CHECK_OK(sl_fsck_run(&f.st, &quick, &q, &err));
+	CHECK_EQ(json_array_size(json_object_get(q, "repaired")), 0);
 	decide(&f, LABELS + 2, 0);
 	mark_sent(&f, LABELS + 2); /* marked, but in no segment either */
 	fixture_key(LABELS + 2, key);
 	check_finds(&f, "label", key);
+	char entry[SL_PATH], tar[SL_PATH];
+	first_segment(&f, entry, tar);
+	CHECK_OK(sl_artifacts_remove(f.st.artifacts, tar, &err));
+	SL_AUTOJSON json_t *lost = fsck(&f, true); /* a segment that cannot be read may have it */
+	CHECK_EQ(json_array_size(json_object_get(lost, "repaired")), 0);
+	check_finds(&f, "segment", tar);
 	fixture_close(&f);
 }
 
@@ -243,16 +264,6 @@ TEST(fsck, repair_empties_the_outbox)
 	CHECK_EQ(json_integer_value(json_object_get(json_object_get(after, "waiting"), "outbox")), 0);
 	check_whole(&f);
 	fixture_close(&f);
-}
-
-static void first_segment(struct fixture *f, char entry[SL_PATH], char tar[SL_PATH])
-{
-	SL_AUTO(sl_segments_done) struct sl_segments all = {0};
-	struct sl_err err;
-	CHECK_OK(sl_segments_list(f->st.artifacts, &all, &err));
-	CHECK(all.n > 0);
-	sl_segment_entry_path(entry, all.segment[0].partition, all.segment[0].first);
-	sl_segment_path(tar, all.segment[0].sha256);
 }
 
 TEST(fsck, names_a_segment_that_is_gone_or_damaged)
