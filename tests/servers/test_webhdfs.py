@@ -376,8 +376,8 @@ def test_a_bad_certificate_is_one_nodes_alone(hdfs, place, front, tmp_path):
     assert 'certificate' in refused(f'webhdfs://{bad.address}{place}?tls=1&ca={cert}', 'open')
 
 
-def test_what_a_datanode_cannot_do_another_may(hdfs, place, front, tmp_path):
-    """A 401 that is no WebHDFS answer, as of a proxy: of that DataNode, not of the URL."""
+def test_an_odd_answer_of_a_datanode_is_not_the_urls_fault(hdfs, place, front, tmp_path):
+    """A 401 that is no WebHDFS answer, as of a proxy before that DataNode: it may pass."""
     f, ill, file = front(), front(), file_of(tmp_path, 1000)
     ill.login = 'nobody:knows'
     f.data = ill.address

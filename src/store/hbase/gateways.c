@@ -266,15 +266,27 @@ static int64_t share(const struct sl_gateways *g, const struct sl_hbase_ask *ask
 	return ask->at || n > g->n - 1 ? deadline_us : deadline_us - left + left / (g->n - n + 1);
 }
 
+/* Who waits for one that is away should also hear that another refuses us. */
+static enum sl_status tell(struct sl_err *last, const struct sl_err *refused, struct sl_err *err)
+{
+	if (last->status == SL_OK)
+		*last = *refused;
+	else if (refused->status != SL_OK)
+		sl_prefix(last, last->status, "%s; another", refused->text);
+	if (err)
+		*err = *last;
+	return last->status;
+}
+
 enum sl_status sl_gateways_ask(
 	struct sl_gateways *g, const struct sl_hbase_ask *ask, struct sl_reply *ret, int *ret_at, struct sl_err *err)
 {
 	const struct sl_retry how = SL_RETRY_DEFAULT;
 	int64_t deadline_us = ask->deadline_us ? ask->deadline_us : sl_gateways_deadline(g);
 	int64_t tries = !ask->once ? g->tries : ask->at ? 1 : g->n;
-	struct sl_err last = {0}, why;
+	struct sl_err last = {0}, refused = {0}, why;
 	bool hope = false; /* one of them may be well soon */
-	int bad = -1; /* the last whose certificate or log-in is wrong, or who says that the table is: so it may be there alone */
+	int bad = -1; /* who refused us last: a wrong certificate or log-in may be wrong there alone */
 
 	for (int n = 1;; n++) {
 		int at = ask->at ? ask->at - 1 : bad >= 0 ? (bad + 1) % g->n : pick(g);
@@ -292,18 +304,17 @@ enum sl_status sl_gateways_ask(
 			*ret_at = at + 1;
 		if (s == SL_OK)
 			return s;
-		if (n == 1 || failed || !hope)
+		if (bad >= 0)
+			refused = why;
+		else
 			last = why;
 		hope |= failed;
 		pthread_mutex_lock(&g->lock);
 		int64_t wait = n < g->n ? 0 : sl_retry_wait(how, n - g->n + 1, ret->retry_after_ms, &g->rng);
 		pthread_mutex_unlock(&g->lock);
 		if ((!failed && bad < 0) || n >= (hope ? tries : SL_MIN(tries, g->n)) ||
-			sl_mono_us() + wait * 1000 >= deadline_us) {
-			if (err)
-				*err = last;
-			return last.status;
-		}
+			sl_mono_us() + wait * 1000 >= deadline_us)
+			return tell(&last, &refused, err);
 		sl_client_wait(wait, NULL);
 	}
 }

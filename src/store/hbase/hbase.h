@@ -5,7 +5,7 @@
  *   hbase://HOST:PORT[,HOST:PORT...][/TABLE][?option=value...]      TABLE: crops, or NAMESPACE:NAME
  *
  * Calls go round the gateways; one that fails is left alone for a while, and its call is
- * repeated at the next. IPv6 as [::1]:8080.
+ * repeated at the next; one that refuses us (certificate, log-in) too, until all have. IPv6 as [::1]:8080.
  *
  *   option        default    range
  *   connections   16         1..256     open at most; a call waits for a free one
@@ -34,7 +34,8 @@
  * A remove reads the row's time and deletes to that time, so that its tombstone hides no later put.
  * Scans are scanners of one gateway, deleted when done and opened anew behind the last key when lost. A page is asked
  * for over a connection of its own, so that it is never heard twice, which would lose one; of several gateways one
- * has half of the time.
+ * has half of the time. Where a scanner says that there is no more, and a read that there is no such row, a request
+ * that fails where the gateway cannot read asks once more: they say the same then.
  * A count reads all keys up to SL_HBASE_COUNT_EXACT (200,000), from there on it is that many by the share of
  * the hash prefix they cover (off by 0.3 % or so), and is kept for a minute.
  *

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/hbase/scan.h"
+#include "base/digest.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include <ctype.h>
@@ -91,13 +92,21 @@ static void close_scanner(struct scan *s)
 	s->at = 0;
 }
 
-static bool take_key(void *arg, struct sl_slice key, int64_t time_ms)
+/* A key that is too long is taken for its first part. */
+static bool is_new(const struct scan *s, struct sl_slice key)
 {
-	struct scan *s = arg;
 	size_t n = SL_MIN(key.len, sizeof(s->first) - 1), both = SL_MIN(n, s->nfirst);
 	int order = both ? memcmp(key.ptr, s->first, both) : 0;
 
-	if (!n || order < 0 || (!order && n < s->nfirst)) /* had already */
+	return n && (order > 0 || (!order && n >= s->nfirst));
+}
+
+static bool take_key(void *arg, struct sl_slice key, int64_t time_ms)
+{
+	struct scan *s = arg;
+	size_t n = SL_MIN(key.len, sizeof(s->first) - 1);
+
+	if (!is_new(s, key)) /* had already */
 		return true;
 	s->idle = 0;
 	memcpy(s->first, key.ptr, n); /* also one that is not ours: the next is behind it */
@@ -109,19 +118,24 @@ static bool take_key(void *arg, struct sl_slice key, int64_t time_ms)
 	return !s->stopped;
 }
 
-enum sl_status sl_hbase_has(struct sl_gateways *g, struct sl_slice first, struct sl_slice end, int64_t deadline_us,
-	bool *ret, struct sl_err *err)
+static void add_escaped(struct sl_buf *path, const char *name, struct sl_slice bytes)
+{
+	sl_buf_puts(path, name);
+	for (size_t i = 0; i < bytes.len; i++)
+		sl_buf_printf(path, "%%%02X", bytes.ptr[i]);
+}
+
+enum sl_status sl_hbase_first(struct sl_gateways *g, const struct sl_hbase_form *f, struct sl_slice first,
+	struct sl_slice end, int64_t deadline_us, struct sl_buf *ret, struct sl_err *err)
 {
 	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
 	SL_AUTO(sl_buf_done) struct sl_buf path = {0};
 	SL_AUTOJSON json_t *all = NULL;
 
-	sl_buf_puts(&path, "/*?limit=1&startrow=");
-	for (size_t i = 0; i < first.len; i++)
-		sl_buf_printf(&path, "%%%02X", first.ptr[i]);
-	sl_buf_puts(&path, "&endrow=");
-	for (size_t i = 0; i < end.len; i++)
-		sl_buf_printf(&path, "%%%02X", end.ptr[i]);
+	add_escaped(&path, "/*?limit=1&startrow=", first);
+	add_escaped(&path, "&endrow=", end);
+	for (int i = 0; f->family[i]; i++)
+		sl_buf_printf(&path, "&column=%s", f->family[i]);
 	struct sl_hbase_ask ask = {
 		.method = "GET", .path = (const char *)path.ptr, .type = SL_HBASE_JSON, .deadline_us = deadline_us};
 	enum sl_status st = sl_gateways_ask(g, &ask, &r, NULL, err);
@@ -131,21 +145,23 @@ enum sl_status sl_hbase_has(struct sl_gateways *g, struct sl_slice first, struct
 		return sl_gateways_odd(g, &ask, &r, err);
 	if (sl_json_parse(sl_buf_slice(&r.body), "rows", &all, NULL) != SL_OK) /* it broke off */
 		return sl_fail(err, SL_AWAY, "hbase table %s: its gateway could not read on", sl_gateways_table(g));
-	*ret = json_array_size(json_object_get(all, "Row")) > 0;
-	return SL_OK;
+	const char *key = json_string_value(json_object_get(json_array_get(json_object_get(all, "Row"), 0), "key"));
+	ret->len = 0;
+	return key ? sl_base64_decode(sl_slice_str(key), ret, err) : SL_OK;
 }
 
 /* A gateway that could not read on says that there is no more, as at the end. */
-static enum sl_status check_end(struct scan *s, const char *prefix, int64_t deadline_us, struct sl_err *err)
+static enum sl_status check_end(
+	struct scan *s, const struct sl_hbase_form *f, const char *prefix, int64_t deadline_us, struct sl_err *err)
 {
+	SL_AUTO(sl_buf_done) struct sl_buf key = {0};
 	char end[SL_KEY];
 	size_t nend;
-	bool more = false;
 
 	end_of(prefix, end, &nend);
-	enum sl_status st =
-		sl_hbase_has(s->g, sl_slice(s->first, s->nfirst), sl_slice(end, nend), deadline_us, &more, err);
-	if (st == SL_OK && more)
+	enum sl_status st = sl_hbase_first(
+		s->g, f, sl_slice(s->first, s->nfirst), sl_slice(end, nend), deadline_us, &key, err);
+	if (st == SL_OK && is_new(s, sl_buf_slice(&key)))
 		st = sl_fail(err, SL_AWAY, "hbase table %s: its gateway ended a scan in the middle",
 			sl_gateways_table(s->g));
 	return st;
@@ -202,7 +218,7 @@ enum sl_status sl_hbase_scan(struct sl_gateways *g, const struct sl_hbase_form *
 		if (st == SL_OK)
 			st = next_page(&s, deadline_us, &at_end, err);
 		if (st == SL_OK && at_end) {
-			st = check_end(&s, prefix, deadline_us, err);
+			st = check_end(&s, f, prefix, deadline_us, err);
 			at_end = st == SL_OK;
 		}
 		if (st == SL_OK) {

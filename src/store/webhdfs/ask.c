@@ -148,6 +148,7 @@ static bool is_standby(enum sl_status s, const struct sl_reply *r)
 enum sl_status hdfs_ask(struct hdfs *h, const struct hdfs_ask *a, struct sl_reply *ret, struct sl_err *err)
 {
 	struct sl_err last = {0}, why;
+	bool hope = false; /* one of them may be well soon; a bad certificate is a node's alone, and stays */
 	int first = atomic_load(&h->active);
 	for (int n = 1;; n++) {
 		int node = (first + n - 1) % h->nnodes;
@@ -160,12 +161,14 @@ enum sl_status hdfs_ask(struct hdfs *h, const struct hdfs_ask *a, struct sl_repl
 			atomic_store(&h->active, node);
 		if (s == SL_OK)
 			return s;
-		if (n == 1 || !is_standby(s, ret)) /* what the active said tells more */
+		bool passes = s != SL_BUSY && sl_status_is_retriable(s), again = passes || s == SL_REFUSED;
+		if (n == 1 || (!is_standby(s, ret) && (passes || !hope))) /* what the active said tells more */
 			last = why;
-		bool again = s != SL_BUSY && sl_status_is_retriable(s) && !sl_is_past(a->deadline_us);
-		if ((again || s == SL_REFUSED) && n % h->nnodes) /* a bad certificate is that node's alone */
+		hope |= passes;
+		again &= !sl_is_past(a->deadline_us);
+		if (again && n % h->nnodes)
 			continue;
-		if (again && !a->once && hdfs_wait(h, n / h->nnodes, a->deadline_us))
+		if (again && hope && !a->once && hdfs_wait(h, n / h->nnodes, a->deadline_us))
 			continue;
 		if (err)
 			*err = last;

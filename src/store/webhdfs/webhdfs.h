@@ -3,7 +3,8 @@
  * Artifacts on HDFS by its WebHDFS interface (also through HttpFS or Knox):
  *   webhdfs://NAMENODE:PORT[,NAMENODE:PORT...]/PATH[?option=value&...]
  * PORT is the NameNode's HTTP port (9870; with TLS 9871), not its RPC port. Of several
- * NameNodes (HA) the one that answers as the active is used, and is remembered.
+ * NameNodes (HA) the one that answers as the active is used, and is remembered; one whose
+ * certificate is bad is passed over.
  *
  * | option      | default   | what                                                               |
  * |-------------|-----------|--------------------------------------------------------------------|
