@@ -51,7 +51,7 @@ const struct sl_config_row sl_settings[] = {
 		"share of sure signs that people are asked about all the same, to see how sure it may be"},
 	{"frames.deadline_ms", INT, "2000", 1, 600000, "ms from a frame's arrival in which it is answered or gets 504"},
 	{"frames.pixels", INT, "33177600", 1024, 268435456,
-		"pixels of a frame (8K: 33177600); more is 413, before decoding"},
+		"pixels of a frame (8K: 33177600); more is 413, before decoding. One that its EXIF turns counts twice"},
 	{"frames.queue", INT, "64", 1, 100000, "frames that may wait for an inference thread; more get 503"},
 	{"frames.recent", INT, "4096", 0, 1000000,
 		"keys known to be stored and sent, so that the same frame again costs no store call"},

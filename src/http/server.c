@@ -170,7 +170,7 @@ static void hand_over(
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* No new connections. Those that were made are served, also those that wait for room and those whose clients hear of it
+/* No new connections. Those that were made are served, also those that wait for room, while room comes, and those whose clients hear of it
  * before this kernel does: clients within some 100 ms, since what a connection of that moment says first is heard only
  * when it is said again. */
 static void stop_accepting(struct sl_server *s, int64_t deadline_us)

@@ -14,8 +14,8 @@ enum sl_status sl_jpeg_decode(struct sl_slice file, int64_t max_pixels, struct s
 enum sl_status sl_png_probe(struct sl_slice file, struct sl_image_info *ret, struct sl_err *err);
 enum sl_status sl_png_decode(struct sl_slice file, int64_t max_pixels, struct sl_image *ret, struct sl_err *err);
 
-/* orient.c: 1 (upright) to 8, of the bytes of an APP1 marker; whether width and height change places; makes upright. */
-int sl_exif_orientation(struct sl_slice app1);
+/* orient.c: 1 (upright) to 8, of a JPEG file; whether width and height change places; makes upright. */
+int sl_jpeg_orientation(struct sl_slice file);
 bool sl_orientation_lies(int orientation);
 void sl_image_orient(struct sl_image *im, int orientation);
 

@@ -14,8 +14,6 @@
 enum {
 	JPEG_SCANS = 64, /* a progressive file of thousands of empty scans costs minutes; real ones have about 10 */
 	JPEG_ROWS_AT_ONCE = 16,
-	EXIF_MARKER = JPEG_APP0 + 1,
-	EXIF_BYTES = 65533, /* the most that a marker has */
 };
 
 struct failure {
@@ -29,7 +27,6 @@ struct reader {
 	struct failure failure;
 	struct jpeg_progress_mgr progress;
 	struct sl_image image;
-	int orientation; /* as EXIF numbers them: 1 is upright */
 	uint8_t *cmyk; /* one row, when the file has four components */
 };
 
@@ -73,23 +70,13 @@ static struct jpeg_error_mgr *failure_init(struct failure *f)
 	return &f->base;
 }
 
-static int orientation(const struct reader *r)
-{
-	for (jpeg_saved_marker_ptr m = r->jpeg.marker_list; m; m = m->next)
-		if (m->data_length > 4 && !memcmp(m->data, "Exif", 4))
-			return sl_exif_orientation(sl_slice(m->data, m->data_length));
-	return 1;
-}
-
 static void reader_open(struct reader *r, struct sl_slice file)
 {
 	jpeg_create_decompress(&r->jpeg);
 	r->progress.progress_monitor = on_progress;
 	r->jpeg.progress = &r->progress;
 	jpeg_mem_src(&r->jpeg, file.ptr, file.len);
-	jpeg_save_markers(&r->jpeg, EXIF_MARKER, EXIF_BYTES);
 	jpeg_read_header(&r->jpeg, TRUE);
-	r->orientation = orientation(r); /* markers are gone at the end of the file */
 }
 
 static void reader_done(struct reader *r)
@@ -108,7 +95,7 @@ enum sl_status sl_jpeg_probe(struct sl_slice file, struct sl_image_info *ret, st
 		return sl_fail(err, SL_UNREADABLE, "JPEG: %s", r.failure.text);
 	reader_open(&r, file);
 	int w = (int)r.jpeg.image_width, h = (int)r.jpeg.image_height;
-	*ret = sl_orientation_lies(r.orientation) ? (struct sl_image_info){h, w} : (struct sl_image_info){w, h};
+	*ret = sl_orientation_lies(sl_jpeg_orientation(file)) ? (struct sl_image_info){h, w} : (struct sl_image_info){w, h};
 	return SL_OK;
 }
 
@@ -151,13 +138,16 @@ static void read_cmyk(struct reader *r)
 enum sl_status sl_jpeg_decode(struct sl_slice file, int64_t max_pixels, struct sl_image *ret, struct sl_err *err)
 {
 	SL_AUTO(reader_done) struct reader r = {0};
+	int orientation = sl_jpeg_orientation(file);
 	enum sl_status s;
 
 	r.jpeg.err = failure_init(&r.failure);
 	if (setjmp(r.failure.jump))
 		return sl_fail(err, SL_UNREADABLE, "JPEG: %s", r.failure.text);
 	reader_open(&r, file);
-	s = sl_image_check_size(r.jpeg.image_width, r.jpeg.image_height, max_pixels, err);
+	/* turning it takes a second copy */
+	s = sl_image_check_size(
+		r.jpeg.image_width, r.jpeg.image_height, orientation == 1 ? max_pixels : max_pixels / 2, err);
 	if (s != SL_OK)
 		return s;
 	bool four = r.jpeg.num_components == 4;
@@ -170,7 +160,7 @@ enum sl_status sl_jpeg_decode(struct sl_slice file, int64_t max_pixels, struct s
 	else
 		read_rgb(&r);
 	jpeg_finish_decompress(&r.jpeg); /* reads to the end marker, so a file cut there is found */
-	sl_image_orient(&r.image, r.orientation);
+	sl_image_orient(&r.image, orientation);
 	*ret = r.image;
 	r.image.px = NULL;
 	return SL_OK;

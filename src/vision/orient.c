@@ -7,7 +7,7 @@
 #include "vision/image_codec.h"
 #include <string.h>
 
-enum { TIFF_AT = 6, ENTRY = 12, TAG_ORIENTATION = 0x0112, TYPE_SHORT = 3, MAGIC = 42 };
+enum { MARKER = 0xff, APP1 = 0xe1, SCAN = 0xda, TIFF_AT = 6, ENTRY = 12, TAG_ORIENTATION = 0x0112, TYPE_SHORT = 3, MAGIC = 42 };
 
 struct tiff {
 	struct sl_slice all;
@@ -25,7 +25,7 @@ static uint32_t number(const struct tiff *t, size_t at, int bytes)
 	return v;
 }
 
-int sl_exif_orientation(struct sl_slice app1)
+static int exif_orientation(struct sl_slice app1)
 {
 	if (app1.len < TIFF_AT + 8 || memcmp(app1.ptr, "Exif\0", TIFF_AT) != 0)
 		return 1;
@@ -41,6 +41,29 @@ int sl_exif_orientation(struct sl_slice app1)
 
 		if (number(&t, at, 2) == TAG_ORIENTATION && number(&t, at + 2, 2) == TYPE_SHORT)
 			return v >= 1 && v <= 8 ? (int)v : 1;
+	}
+	return 1;
+}
+
+/* Walks the segments before the picture, and so reads each byte once at most: "FF E1", two bytes of length, which counts
+ * itself. */
+int sl_jpeg_orientation(struct sl_slice file)
+{
+	size_t at = 2;
+
+	while (at + 4 <= file.len && file.ptr[at] == MARKER && file.ptr[at + 1] != SCAN) {
+		const uint8_t *m = file.ptr + at;
+		size_t n = (size_t)m[2] << 8 | m[3];
+
+		if (m[1] == MARKER) { /* fill bytes may stand before a marker */
+			at++;
+			continue;
+		}
+		if (n < 2 || file.len - at - 2 < n)
+			return 1;
+		if (m[1] == APP1 && n > 6 && !memcmp(m + 4, "Exif", 4))
+			return exif_orientation(sl_slice(m + 4, n - 2));
+		at += 2 + n;
 	}
 	return 1;
 }

@@ -249,10 +249,13 @@ def test_of_several_namenodes_the_active_is_found_and_remembered(hdfs, place, fr
     assert said.startswith('AWAY ') and ('Standby' in said or dead.replace(':', ' port ') in said)
 
 
-def test_no_permission_is_said_at_open(hdfs, place):
+def test_no_permission_is_said_at_open(hdfs, place, front):
     rest(hdfs, 'PUT', place, 'MKDIRS', permission='700')
-    said = refused(f'{hdfs.url}{place}/x?user=bob', 'open')
-    assert said.startswith('IO ') and 'Permission denied: user=bob' in said and 'chmod' in said
+    standby = front()
+    standby.standby = True
+    for nodes in (hdfs.url, hdfs.url.replace('//', f'//{standby.address},')):  # the active's word, whoever was asked first
+        said = refused(f'{nodes}{place}/x?user=bob', 'open')
+        assert said.startswith('IO ') and 'Permission denied: user=bob' in said and 'chmod' in said
     rest(hdfs, 'PUT', f'{place}/readable', 'MKDIRS', permission='755')
     rest(hdfs, 'PUT', place, 'SETPERMISSION', permission='755')
     rest(hdfs, 'PUT', f'{place}/readable/.tmp', 'MKDIRS', permission='777')

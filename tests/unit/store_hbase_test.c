@@ -291,8 +291,7 @@ TEST(store_hbase, a_gateway_that_cannot_read_on_is_not_at_the_end)
 				 {"GET /t/*?limit=1&startrow=&endrow=&column=data", one, 1, 0},
 				 {"GET /t/*?limit=1&startrow=&", half, 1, 0}, {"GET /t/scanner/1", b, 1, 0},
 				 {"GET /t/scanner/1", ENDED, 0, 0}, {"GET /t/*?limit=1&startrow=%62%00&", one, 1, 0},
-				 {"GET /t/*?limit=1&startrow=%6B&endrow=%6B%00", one, 2, 0}}};
-	struct sl_crop got = {0};
+				 {"GET /t/*?limit=1&startrow=%6B&endrow=%6B%00", one, 1, 0}}};
 
 	stage_answer(b, sizeof(b), PAGE,
 		"\x0a\x03\x0a\x01"
@@ -303,9 +302,7 @@ TEST(store_hbase, a_gateway_that_cannot_read_on_is_not_at_the_end)
 	CHECK_OK(sl_crops_scan(g.c, "", "", 10, keys, &n, &err));
 	CHECK_EQ(n, 1); /* at the end the gateway gives "b" once more: it is not new */
 	CHECK_STR(keys[0], "b");
-	CHECK_STATUS(sl_crops_get(g.c, "k", &got, &err), SL_AWAY);
 	CHECK_STATUS(sl_crops_remove(g.c, "k", &err), SL_AWAY);
-	CHECK_STATUS(sl_crops_get(g.c, "k", &got, &err), SL_NOT_FOUND);
 	CHECK_OK(sl_crops_remove(g.c, "k", &err)); /* it is not there */
 	gate_close(&g);
 }

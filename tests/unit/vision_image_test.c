@@ -276,6 +276,24 @@ TEST(image, a_jpeg_is_upright_however_the_camera_was_held)
 	}
 }
 
+/* Reading must not cost more than the file is long. */
+TEST(image, a_file_of_a_million_markers_is_read_once)
+{
+	enum { MARKERS = 1000000 };
+	SL_AUTO(sl_buf_done) struct sl_buf held = {0};
+	SL_AUTO(sl_buf_done) struct sl_buf file = {0};
+	struct sl_image im;
+
+	held_camera(6, false, 32, &held);
+	CHECK_OK(sl_buf_add(&file, held.ptr, 2));
+	for (int i = 0; i < MARKERS; i++)
+		CHECK_OK(sl_buf_add(&file, "\xff\xe1\0\x02", 4));
+	CHECK_OK(sl_buf_add(&file, held.ptr + 2, held.len - 2));
+	CHECK_OK(sl_image_decode(sl_buf_slice(&file), MOST, &im, &err));
+	CHECK_EQ(im.w, 32);
+	sl_image_done(&im);
+}
+
 /* Each shorter file is refused, and none crashes: a half-grey frame must not be labelled. */
 TEST(image, a_cut_file_is_unreadable_wherever_it_is_cut)
 {

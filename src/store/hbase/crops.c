@@ -66,18 +66,6 @@ static enum sl_status put(void *self, const struct sl_crop_put *put, int n, bool
 
 /* ---- get ---- */
 
-/* Is it absent, or could the gateway not read it? */
-static enum sl_status check_absent(struct hbase *h, const char *key, int64_t deadline_us, struct sl_err *err)
-{
-	SL_AUTO(sl_buf_done) struct sl_buf got = {0};
-	enum sl_status s = sl_hbase_first(h->g, &h->form, sl_slice_str(key), sl_slice(key, strlen(key) + 1),
-		deadline_us, &got, err);
-
-	return s == SL_OK && got.len ? sl_fail(err, SL_AWAY, "hbase table %s: its gateway could not read row %s",
-					       sl_gateways_table(h->g), key)
-				     : s;
-}
-
 struct get {
 	struct hbase *h;
 	const char *const *keys;
@@ -103,14 +91,11 @@ static enum sl_status get_chunk(void *arg, int c, struct sl_err *err)
 		return SL_OK;
 	struct sl_hbase_ask ask = {.method = "GET", .path = (const char *)path.ptr};
 	enum sl_status s = sl_gateways_ask(t->h->g, &ask, &r, NULL, err);
-	if (s == SL_OK && r.status != 200 && r.status != 404)
-		s = sl_gateways_odd(t->h->g, &ask, &r, err);
-	if (s == SL_OK && r.status == 200)
-		s = sl_cells_crops(sl_buf_slice(&r.body), t->h->form.jpeg, t->keys + from, n, t->ret + from, err);
-	for (int i = from; i < from + n && s == SL_OK; i++)
-		if (!t->ret[i].key[0] && sl_hbase_is_key(sl_slice_str(t->keys[i])))
-			s = check_absent(t->h, t->keys[i], sl_gateways_deadline(t->h->g), err);
-	return s;
+	if (s != SL_OK || r.status == 404)
+		return s;
+	if (r.status != 200)
+		return sl_gateways_odd(t->h->g, &ask, &r, err);
+	return sl_cells_crops(sl_buf_slice(&r.body), t->h->form.jpeg, t->keys + from, n, t->ret + from, err);
 }
 
 static enum sl_status get(void *self, const char *const *keys, int n, struct sl_crop *ret, struct sl_err *err)
@@ -151,6 +136,18 @@ static bool keep_time(void *arg, struct sl_slice key, int64_t time_ms)
 {
 	*(int64_t *)arg = time_ms;
 	return true;
+}
+
+/* Is it absent, or could the gateway not read it? */
+static enum sl_status check_absent(struct hbase *h, const char *key, int64_t deadline_us, struct sl_err *err)
+{
+	SL_AUTO(sl_buf_done) struct sl_buf got = {0};
+	enum sl_status s = sl_hbase_first(h->g, &h->form, sl_slice_str(key), sl_slice(key, strlen(key) + 1),
+		deadline_us, &got, err);
+
+	return s == SL_OK && got.len ? sl_fail(err, SL_AWAY, "hbase table %s: its gateway could not read row %s",
+					       sl_gateways_table(h->g), key)
+				     : s;
 }
 
 static enum sl_status remove_crop(void *self, const char *key, struct sl_err *err)

@@ -267,15 +267,14 @@ static int64_t share(const struct sl_gateways *g, const struct sl_hbase_ask *ask
 }
 
 /* Who waits for one that is away should also hear that another refuses us. */
-static enum sl_status tell(struct sl_err *last, const struct sl_err *refused, struct sl_err *err)
+static enum sl_status tell(const struct sl_err *last, const struct sl_err *refused, struct sl_err *err)
 {
-	if (last->status == SL_OK)
-		*last = *refused;
-	else if (refused->status != SL_OK)
-		sl_prefix(last, last->status, "%s; another", refused->text);
-	if (err)
-		*err = *last;
-	return last->status;
+	if (last->status == SL_OK || refused->status == SL_OK) {
+		if (err)
+			*err = last->status == SL_OK ? *refused : *last;
+		return last->status == SL_OK ? refused->status : last->status;
+	}
+	return sl_fail(err, last->status, "%s; and %s", last->text, refused->text);
 }
 
 enum sl_status sl_gateways_ask(

@@ -34,8 +34,9 @@
  * A remove reads the row's time and deletes to that time, so that its tombstone hides no later put.
  * Scans are scanners of one gateway, deleted when done and opened anew behind the last key when lost. A page is asked
  * for over a connection of its own, so that it is never heard twice, which would lose one; of several gateways one
- * has half of the time. Where a scanner says that there is no more, and a read that there is no such row, a request
- * that fails where the gateway cannot read asks once more: they say the same then.
+ * has half of the time. Where a scanner says that there is no more, and before a remove that there is no such row,
+ * a request that fails where the gateway cannot read asks once more: it says the same then. A get is believed, for every
+ * new frame asks for crops that are not there.
  * A count reads all keys up to SL_HBASE_COUNT_EXACT (200,000), from there on it is that many by the share of
  * the hash prefix they cover (off by 0.3 % or so), and is kept for a minute.
  *

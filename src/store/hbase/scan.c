@@ -101,17 +101,31 @@ static bool is_new(const struct scan *s, struct sl_slice key)
 	return n && (order > 0 || (!order && n >= s->nfirst));
 }
 
+/* The next key is behind this one: it with a NUL, or, where it is longer than any of ours, what follows all that begin
+ * as it does. */
+static void go_behind(struct scan *s, struct sl_slice key)
+{
+	size_t n = SL_MIN(key.len, sizeof(s->first) - 1), last = n;
+
+	memcpy(s->first, key.ptr, n);
+	s->first[n] = 0;
+	s->nfirst = n + 1;
+	while (key.len > n && last && (uint8_t)s->first[last - 1] == 0xff)
+		last--;
+	if (key.len > n && last) {
+		s->first[last - 1]++;
+		s->nfirst = last;
+	}
+}
+
 static bool take_key(void *arg, struct sl_slice key, int64_t time_ms)
 {
 	struct scan *s = arg;
-	size_t n = SL_MIN(key.len, sizeof(s->first) - 1);
 
 	if (!is_new(s, key)) /* had already */
 		return true;
 	s->idle = 0;
-	memcpy(s->first, key.ptr, n); /* also one that is not ours: the next is behind it */
-	s->first[n] = 0; /* and is this with a NUL behind it */
-	s->nfirst = n + 1;
+	go_behind(s, key); /* also one that is not ours */
 	if (!sl_hbase_is_key(key))
 		return true;
 	s->stopped = !s->fn(s->arg, s->first);

@@ -162,7 +162,7 @@ enum sl_status hdfs_ask(struct hdfs *h, const struct hdfs_ask *a, struct sl_repl
 		if (s == SL_OK)
 			return s;
 		bool passes = s != SL_BUSY && sl_status_is_retriable(s), again = passes || s == SL_REFUSED;
-		if (n == 1 || (!is_standby(s, ret) && (passes || !hope))) /* what the active said tells more */
+		if (n == 1 || (!is_standby(s, ret) && (s != SL_REFUSED || !hope))) /* what the active said tells more */
 			last = why;
 		hope |= passes;
 		again &= !sl_is_past(a->deadline_us);
