@@ -12,8 +12,7 @@ extern const struct sl_command sl_cmd_up, sl_cmd_serve, sl_cmd_drive, sl_cmd_tra
 
 const struct sl_command *const sl_commands[] = {&sl_cmd_up, &sl_cmd_serve, &sl_cmd_drive, &sl_cmd_train, &sl_cmd_eval,
 	&sl_cmd_bundle, &sl_cmd_model, &sl_cmd_dataset, &sl_cmd_import, &sl_cmd_export, &sl_cmd_fsck, &sl_cmd_migrate,
-	&sl_cmd_topic,
-	&sl_cmd_version, &sl_cmd_help, NULL};
+	&sl_cmd_topic, &sl_cmd_version, &sl_cmd_help, NULL};
 
 extern char **environ;
 

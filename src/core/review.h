@@ -60,6 +60,7 @@ struct sl_verdict sl_verdict_of(const struct sl_vote *votes, int n, int cap);
 /* "0".."n", "not_a_sign", "unreadable", "other"; false for anything else or index >= classes. */
 bool sl_choice_parse(const char *text, int classes, int *ret);
 const char *sl_choice_text(int choice, char buf[12]);
-const char *sl_review_state_name(enum sl_review_state s); /* "open", "tie", "decided"; "damaged": a store's row says none */
+/* "open", "tie", "decided"; "damaged" for what is none, as a damaged row may say. */
+const char *sl_review_state_name(enum sl_review_state s);
 /* 1..63 characters of letters, digits and ". _ - @": a voter, vote id or device. */
 bool sl_name_is_valid(const char *s);

@@ -152,8 +152,7 @@ static bool is_same_detector(struct sl_slice x, struct sl_slice y)
 {
 	struct sl_bundle_parts p = {0}, q = {0};
 	bool same = sl_bundle_read(x, &p, NULL) == SL_OK && sl_bundle_read(y, &q, NULL) == SL_OK &&
-		    p.detector.len == q.detector.len &&
-		    !memcmp(p.detector.ptr, q.detector.ptr, p.detector.len) &&
+		    p.detector.len == q.detector.len && !memcmp(p.detector.ptr, q.detector.ptr, p.detector.len) &&
 		    json_equal(json_object_get(p.info, "detector"), json_object_get(q.info, "detector"));
 	json_decref(p.info);
 	json_decref(q.info);

@@ -144,8 +144,7 @@ static bool wait_room(struct sl_server *s, int64_t deadline_us)
 
 /* MHD closes what it refuses. It counts a connection for a moment after it said that it is closed, so that it may
  * refuse one for which there is room: the copy is tried again. */
-static void hand_over(
-	struct sl_server *s, int conn, const struct sockaddr_storage *a, socklen_t n, int64_t deadline_us)
+static void hand_over(struct sl_server *s, int conn, const struct sockaddr_storage *a, socklen_t n, int64_t deadline_us)
 {
 	int64_t until = SL_MIN(sl_deadline_ms(SL_HTTP_DRAIN_EMPTY_MS), deadline_us);
 	sl_http_want_hops(conn, 0);
@@ -170,9 +169,9 @@ static void hand_over(
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* No new connections. Those that were made are served, also those that wait for room, while room comes, and those whose clients hear of it
- * before this kernel does: clients within some 100 ms, since what a connection of that moment says first is heard only
- * when it is said again. */
+/* No new connections. Those that were made are served, also those that wait for room, while room comes, and those whose
+ * clients hear of it before this kernel does: clients within some 100 ms, since what a connection of that moment says
+ * first is heard only when it is said again. */
 static void stop_accepting(struct sl_server *s, int64_t deadline_us)
 {
 	sl_http_want_hops(s->listen_fd, 255); /* first packets have fewer; what is made from here on inherits it */

@@ -182,8 +182,7 @@ static enum sl_status check_suspect(struct sl_fsck_work *w, const char *key, str
 		return s;
 	if (w->o->repair)
 		return publish_again(w, &r, err);
-	sl_fsck_find(w, "label", key,
-		"its review is decided (%s) and marked as published, but no such label is in %s",
+	sl_fsck_find(w, "label", key, "its review is decided (%s) and marked as published, but no such label is in %s",
 		sl_choice_text(r.verdict.choice, text), w->trimmed ? "topic labels or a segment" : "topic labels");
 	return SL_OK;
 }

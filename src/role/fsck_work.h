@@ -24,7 +24,8 @@ struct sl_fsck_work {
 	json_t *findings, *repaired, *checked, *waiting;
 	int64_t more; /* findings that are not listed */
 	struct sl_keys forgotten;
-	struct sl_fsck_label *label; /* labels of the log by partition and position, then those of segments; in the end all by key */
+	/* The log's by partition and position, behind them those of segments; in the end all by key. */
+	struct sl_fsck_label *label;
 	size_t labels, all, room;
 	int64_t *begin; /* by partition: the first position that topic labels still has */
 	int partitions;

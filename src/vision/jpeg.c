@@ -95,7 +95,8 @@ enum sl_status sl_jpeg_probe(struct sl_slice file, struct sl_image_info *ret, st
 		return sl_fail(err, SL_UNREADABLE, "JPEG: %s", r.failure.text);
 	reader_open(&r, file);
 	int w = (int)r.jpeg.image_width, h = (int)r.jpeg.image_height;
-	*ret = sl_orientation_lies(sl_jpeg_orientation(file)) ? (struct sl_image_info){h, w} : (struct sl_image_info){w, h};
+	*ret = sl_orientation_lies(sl_jpeg_orientation(file)) ? (struct sl_image_info){h, w}
+							      : (struct sl_image_info){w, h};
 	return SL_OK;
 }
 

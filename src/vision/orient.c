@@ -7,7 +7,16 @@
 #include "vision/image_codec.h"
 #include <string.h>
 
-enum { MARKER = 0xff, APP1 = 0xe1, SCAN = 0xda, TIFF_AT = 6, ENTRY = 12, TAG_ORIENTATION = 0x0112, TYPE_SHORT = 3, MAGIC = 42 };
+enum {
+	MARKER = 0xff,
+	APP1 = 0xe1,
+	SCAN = 0xda,
+	TIFF_AT = 6,
+	ENTRY = 12,
+	TAG_ORIENTATION = 0x0112,
+	TYPE_SHORT = 3,
+	MAGIC = 42
+};
 
 struct tiff {
 	struct sl_slice all;

@@ -74,7 +74,12 @@ const struct sl_backend sl_backends_log[] = {
 		.lasts = true,
 		.shared = true},
 #ifdef SL_WITH_KAFKA
-	{.name = "kafka", .clock = sl_clock_fake, .url = sl_test_kafka, .parted = sl_test_kafka_parted, .lasts = true, .shared = true},
+	{.name = "kafka",
+		.clock = sl_clock_fake,
+		.url = sl_test_kafka,
+		.parted = sl_test_kafka_parted,
+		.lasts = true,
+		.shared = true},
 #endif
 	{0},
 };
@@ -82,7 +87,12 @@ const struct sl_backend sl_backends_crops[] = {
 	{.name = "mem", .clock = sl_clock_fake, .url = mem},
 	{.name = "sqlite", .clock = sl_clock_fake, .url = sqlite, .lasts = true, .shared = true},
 #ifdef SL_WITH_HBASE
-	{.name = "hbase", .clock = sl_clock_fake, .url = sl_test_hbase, .drop = sl_test_hbase_drop, .lasts = true, .shared = true},
+	{.name = "hbase",
+		.clock = sl_clock_fake,
+		.url = sl_test_hbase,
+		.drop = sl_test_hbase_drop,
+		.lasts = true,
+		.shared = true},
 #endif
 	{0},
 };

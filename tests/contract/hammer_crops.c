@@ -183,7 +183,8 @@ static int walk(int page)
 		int64_t from = sl_mono_us();
 		enum sl_status s = sl_crops_scan(crops, "", after, page, key, &n, &err);
 		if (s != SL_OK) {
-			printf("fail %s %lld %s\n", sl_status_name(s), (long long)(sl_mono_us() - from) / 1000, err.text);
+			printf("fail %s %lld %s\n", sl_status_name(s), (long long)(sl_mono_us() - from) / 1000,
+				err.text);
 			continue;
 		}
 		printf("page %d\n", n);

@@ -206,7 +206,8 @@ TEST(http_load, drain_ends_with_idle_connections_and_one_that_waits)
 		if (i < ROOM)
 			CHECK(ask_read(&c[i], false, &a));
 	}
-	CHECK_STATUS(sl_server_drain(g.server, sl_deadline_ms(TEN_MINUTES)), SL_OK); /* the test's own limit is shorter */
+	CHECK_STATUS(
+		sl_server_drain(g.server, sl_deadline_ms(TEN_MINUTES)), SL_OK); /* the test's own limit is shorter */
 	CHECK(!ask_read(&c[ROOM], false, &a));
 	for (int i = 0; i <= ROOM; i++)
 		ask_close(&c[i]);

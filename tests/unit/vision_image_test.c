@@ -223,8 +223,18 @@ TEST(image, grey_and_cmyk_jpeg_become_rgb)
 static void held_camera(int orientation, bool big, size_t exif_bytes, struct sl_buf *ret)
 {
 	static const uint8_t colour[4][3] = {{255, 0, 0}, {0, 255, 0}, {0, 0, 255}, {255, 255, 255}};
-	uint8_t exif[] = "\xff\xe1\0\x22" "Exif\0\0" "II*\0\x08\0\0\0" "\x01\0" "\x12\x01\x03\0\x01\0\0\0?\0\0\0" "\0\0\0\0";
-	uint8_t motorola[] = "\xff\xe1\0\x22" "Exif\0\0" "MM\0*\0\0\0\x08" "\0\x01" "\x01\x12\0\x03\0\0\0\x01\0?\0\0" "\0\0\0\0";
+	uint8_t exif[] = "\xff\xe1\0\x22"
+			 "Exif\0\0"
+			 "II*\0\x08\0\0\0"
+			 "\x01\0"
+			 "\x12\x01\x03\0\x01\0\0\0?\0\0\0"
+			 "\0\0\0\0";
+	uint8_t motorola[] = "\xff\xe1\0\x22"
+			     "Exif\0\0"
+			     "MM\0*\0\0\0\x08"
+			     "\0\x01"
+			     "\x01\x12\0\x03\0\0\0\x01\0?\0\0"
+			     "\0\0\0\0";
 	struct sl_image im = sl_image_new(64, 32);
 	SL_AUTO(sl_buf_done) struct sl_buf plain = {0};
 
@@ -249,7 +259,8 @@ static char colour_at(const struct sl_image *im, int x, int y)
 TEST(image, a_jpeg_is_upright_however_the_camera_was_held)
 {
 	enum { WHOLE = 32 };
-	static const char *const want[] = {"RGBW", "RGBW", "GRWB", "WBGR", "BWRG", "RBGW", "BRWG", "WGBR", "GWRB", "RGBW"};
+	static const char *const want[] = {
+		"RGBW", "RGBW", "GRWB", "WBGR", "BWRG", "RBGW", "BRWG", "WGBR", "GWRB", "RGBW"};
 	struct sl_image im;
 	const char *type;
 	int w, h;

@@ -142,8 +142,8 @@ static bool keep_time(void *arg, struct sl_slice key, int64_t time_ms)
 static enum sl_status check_absent(struct hbase *h, const char *key, int64_t deadline_us, struct sl_err *err)
 {
 	SL_AUTO(sl_buf_done) struct sl_buf got = {0};
-	enum sl_status s = sl_hbase_first(h->g, &h->form, sl_slice_str(key), sl_slice(key, strlen(key) + 1),
-		deadline_us, &got, err);
+	enum sl_status s = sl_hbase_first(
+		h->g, &h->form, sl_slice_str(key), sl_slice(key, strlen(key) + 1), deadline_us, &got, err);
 
 	return s == SL_OK && got.len ? sl_fail(err, SL_AWAY, "hbase table %s: its gateway could not read row %s",
 					       sl_gateways_table(h->g), key)

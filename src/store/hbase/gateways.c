@@ -229,7 +229,8 @@ static enum sl_status status_of(const struct sl_gateways *g, const struct sl_hba
 			g->table, g->host[at], r->status, *why ? why : "log in");
 	if (absent)
 		return sl_fail(err, SL_USAGE, "hbase table %s: %s", g->table, why);
-	if (r->status == 404 || r->status == 410 || r->status == 429 || r->status >= 500) /* 410: the table is being made */
+	if (r->status == 404 || r->status == 410 || r->status == 429 ||
+		r->status >= 500) /* 410: the table is being made */
 		return sl_fail(
 			err, SL_AWAY, "hbase table %s: gateway %s says %d: %s", g->table, g->host[at], r->status, why);
 	return sl_gateways_odd(g, ask, r, err);

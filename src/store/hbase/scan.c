@@ -173,8 +173,8 @@ static enum sl_status check_end(
 	size_t nend;
 
 	end_of(prefix, end, &nend);
-	enum sl_status st = sl_hbase_first(
-		s->g, f, sl_slice(s->first, s->nfirst), sl_slice(end, nend), deadline_us, &key, err);
+	enum sl_status st =
+		sl_hbase_first(s->g, f, sl_slice(s->first, s->nfirst), sl_slice(end, nend), deadline_us, &key, err);
 	if (st == SL_OK && is_new(s, sl_buf_slice(&key)))
 		st = sl_fail(err, SL_AWAY, "hbase table %s: its gateway ended a scan in the middle",
 			sl_gateways_table(s->g));

@@ -147,8 +147,9 @@ static enum sl_status walk(
 	int64_t limit = mongoc_cursor_get_limit(c), n = 0;
 	while (s == SL_OK && mongoc_cursor_next(c, &doc))
 		s = limit && n++ == limit
-			    ? sl_fail(err, SL_CORRUPT, "%s: the server answers with more than the %lld that were asked for",
-				      f->m->where, (long long)limit)
+			    ? sl_fail(err, SL_CORRUPT,
+				      "%s: the server answers with more than the %lld that were asked for", f->m->where,
+				      (long long)limit)
 			    : fn(f, doc, arg, err);
 	if (s == SL_OK && mongoc_cursor_error(c, &e))
 		s = sl_mongo_fail(f->m, &e, err);

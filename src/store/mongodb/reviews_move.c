@@ -184,8 +184,7 @@ static enum sl_status write_all(struct sl_reviews_db *f, struct stored *t, const
 }
 
 /* An update of an earlier try, whose answer was lost, may have come first: then this one's did nothing. */
-static enum sl_status check_updates(
-	const struct sl_reviews_db *f, const bson_t *reply, int updates, struct sl_err *err)
+static enum sl_status check_updates(const struct sl_reviews_db *f, const bson_t *reply, int updates, struct sl_err *err)
 {
 	bson_iter_t at;
 	if (bson_iter_init_find(&at, reply, "nMatched") && bson_iter_as_int64(&at) == updates)

@@ -148,8 +148,8 @@ enum sl_status sl_reviews_file_check(const char *key, int state, int cap, struct
 {
 	if (state >= SL_REVIEW_OPEN && state <= SL_REVIEW_DECIDED && cap >= 1 && cap <= SL_CAP_MAX)
 		return SL_OK;
-	return sl_fail(err, SL_CORRUPT, "review %.63s is damaged: state %d, cap %d; restore it from a copy", key, state,
-		cap);
+	return sl_fail(
+		err, SL_CORRUPT, "review %.63s is damaged: state %d, cap %d; restore it from a copy", key, state, cap);
 }
 
 /* The columns LINE. */
