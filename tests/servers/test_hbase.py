@@ -238,6 +238,19 @@ def test_half_a_row_and_a_changed_one_are_corrupt(hbase, hammer, table):
     assert 'bad 2' in said
 
 
+def test_rows_of_others_are_passed_over(hbase, hammer, table):
+    """At the end of the table and before it: longer than any key of ours, no UTF-8, of another family."""
+    url, h = some_rows(hbase, hammer, table)
+    ours = len(rows_of(hbase, table))
+    assert ask(hbase, 'POST', f'/{table}/schema', {'name': table, 'ColumnSchema': [{'name': 'other'}]})[0] == 200
+    for key, column in ((b'0' * 90, 'data:x'), (b'z' * 90, 'data:x'), (b'zz\xff\xfe', 'data:x'), (b'zzz', 'other:x')):
+        row = {'key': base64.b64encode(key).decode(), 'Cell': [{'column': base64.b64encode(column.encode()).decode(), '$': 'eA=='}]}
+        assert ask(hbase, 'PUT', f'/{table}/row', {'Row': [row]})[0] == 200
+    assert len(json.loads(ask(hbase, 'GET', f'/{table}/*')[1])['Row']) == ours + 4
+    _, _, rows = verify(url, h.acknowledged)
+    assert rows == ours
+
+
 def test_rows_end_by_their_time_to_live(hbase, hammer, table):
     url, h = some_rows(hbase, hammer, table, '?ttl_s=3')
     end = time.monotonic() + WAIT_S
