@@ -10,8 +10,8 @@
  *                                          every other key of the store is whole too
  *
  * Prints, a line each: "ok N" once crop N is acknowledged ("won N" where this call made it), "fail STATUS
- * MS TEXT" for a call that failed after MS, "page N" for a page of N keys, "checked N" at the end of verify. Exit status as signloop; 1
- * when verify misses something.
+ * MS TEXT" for a call that failed after MS, "page N" for a page of N keys, "checked N" at the end of verify. Exit
+ * status as signloop; 1 when verify misses something.
  */
 #include "base/mem.h"
 #include "base/rng.h"

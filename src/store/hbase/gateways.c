@@ -270,12 +270,13 @@ static int64_t share(const struct sl_gateways *g, const struct sl_hbase_ask *ask
 /* Who waits for one that is away should also hear that another refuses us. */
 static enum sl_status tell(const struct sl_err *last, const struct sl_err *refused, struct sl_err *err)
 {
-	if (last->status == SL_OK || refused->status == SL_OK) {
-		if (err)
-			*err = last->status == SL_OK ? *refused : *last;
-		return last->status == SL_OK ? refused->status : last->status;
-	}
-	return sl_fail(err, last->status, "%s; and %s", last->text, refused->text);
+	const struct sl_err *one = last->status == SL_OK ? refused : last;
+
+	if (last->status != SL_OK && refused->status != SL_OK)
+		return sl_fail(err, last->status, "%s; and %s", last->text, refused->text);
+	if (err)
+		*err = *one;
+	return one->status;
 }
 
 enum sl_status sl_gateways_ask(

@@ -10,10 +10,13 @@ enum { PATH = 300, PREFIX = 4, PREFIXES = 1 << (4 * PREFIX), LOST_MAX = 20, IDLE
 
 struct scan {
 	struct sl_gateways *g;
+	const struct sl_hbase_form *form;
 	bool (*fn)(void *arg, const char *key);
 	void *arg;
 	char first[SL_KEY + 1]; /* the next key is this one or greater; may end in NUL */
 	size_t nfirst;
+	char end[SL_KEY]; /* the first key behind all that are asked for */
+	size_t nend; /* 0: there is none */
 	bool stopped; /* by fn */
 	int idle; /* pages in a row that brought no key behind `first` */
 	int at; /* the gateway that has the scanner; 0: none is open */
@@ -55,17 +58,13 @@ static bool keep_path(struct scan *s, const struct sl_reply *r)
 	return true;
 }
 
-static enum sl_status open_scanner(struct scan *s, const struct sl_hbase_form *f, const char *prefix, int page,
-	int64_t deadline_us, struct sl_err *err)
+static enum sl_status open_scanner(struct scan *s, int page, int64_t deadline_us, struct sl_err *err)
 {
 	SL_AUTO(sl_reply_done) struct sl_reply r = {0};
 	SL_AUTO(sl_buf_done) struct sl_buf body = {0};
-	char end[SL_KEY];
-	size_t nend;
 	int at = 0;
 
-	end_of(prefix, end, &nend);
-	sl_cells_scanner(sl_slice(s->first, s->nfirst), sl_slice(end, nend), f->family, page, &body);
+	sl_cells_scanner(sl_slice(s->first, s->nfirst), sl_slice(s->end, s->nend), s->form->family, page, &body);
 	struct sl_hbase_ask ask = {
 		.method = "PUT", .path = "/scanner", .body = sl_buf_slice(&body), .deadline_us = deadline_us};
 	enum sl_status st = sl_gateways_ask(s->g, &ask, &r, &at, err);
@@ -165,16 +164,12 @@ enum sl_status sl_hbase_first(struct sl_gateways *g, const struct sl_hbase_form 
 }
 
 /* A gateway that could not read on says that there is no more, as at the end. */
-static enum sl_status check_end(
-	struct scan *s, const struct sl_hbase_form *f, const char *prefix, int64_t deadline_us, struct sl_err *err)
+static enum sl_status check_end(struct scan *s, int64_t deadline_us, struct sl_err *err)
 {
 	SL_AUTO(sl_buf_done) struct sl_buf key = {0};
-	char end[SL_KEY];
-	size_t nend;
+	enum sl_status st = sl_hbase_first(
+		s->g, s->form, sl_slice(s->first, s->nfirst), sl_slice(s->end, s->nend), deadline_us, &key, err);
 
-	end_of(prefix, end, &nend);
-	enum sl_status st =
-		sl_hbase_first(s->g, f, sl_slice(s->first, s->nfirst), sl_slice(end, nend), deadline_us, &key, err);
 	if (st == SL_OK && is_new(s, sl_buf_slice(&key)))
 		st = sl_fail(err, SL_AWAY, "hbase table %s: its gateway ended a scan in the middle",
 			sl_gateways_table(s->g));
@@ -212,10 +207,8 @@ static enum sl_status next_page(struct scan *s, int64_t deadline_us, bool *ret_e
 enum sl_status sl_hbase_scan(struct sl_gateways *g, const struct sl_hbase_form *f, const char *prefix,
 	const char *after, int page, bool (*fn)(void *arg, const char *key), void *arg, struct sl_err *err)
 {
-	struct scan s = {.g = g, .fn = fn, .arg = arg};
+	struct scan s = {.g = g, .form = f, .fn = fn, .arg = arg};
 	int64_t deadline_us = sl_gateways_deadline(g);
-	char end[SL_KEY];
-	size_t nend;
 	bool at_end = false;
 	enum sl_status st = SL_OK;
 
@@ -224,15 +217,15 @@ enum sl_status sl_hbase_scan(struct sl_gateways *g, const struct sl_hbase_form *
 	bool from_after = strcmp(after, prefix) >= 0;
 	sl_copy(s.first, sizeof(s.first), from_after ? after : prefix);
 	s.nfirst = strlen(s.first) + (from_after && *after); /* with its NUL: greater than after */
-	if (end_of(prefix, end, &nend) && strncmp(s.first, end, nend) >= 0)
+	if (end_of(prefix, s.end, &s.nend) && strncmp(s.first, s.end, s.nend) >= 0)
 		return SL_OK;
 	for (int lost = 0; !s.stopped && !at_end;) {
 		if (!s.at)
-			st = open_scanner(&s, f, prefix, page, deadline_us, err);
+			st = open_scanner(&s, page, deadline_us, err);
 		if (st == SL_OK)
 			st = next_page(&s, deadline_us, &at_end, err);
 		if (st == SL_OK && at_end) {
-			st = check_end(&s, f, prefix, deadline_us, err);
+			st = check_end(&s, deadline_us, err);
 			at_end = st == SL_OK;
 		}
 		if (st == SL_OK) {

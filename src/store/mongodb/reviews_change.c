@@ -8,10 +8,16 @@
 
 enum { PAUSE_US = 2000, PAUSE_DOUBLINGS = 5 };
 
+int64_t sl_mongo_seq_after(int64_t before, int64_t time_ms)
+{
+	struct sl_rng r = sl_rng((uint64_t)sl_mono_us(), (uintptr_t)&r + (uint64_t)before);
+	int64_t ms = time_ms << SL_MONGO_STAMP_BITS, any = sl_rng_below(&r, 1u << SL_MONGO_STAMP_BITS);
+	return ms + any > before ? ms + any : before + 1 + any;
+}
+
 int64_t sl_mongo_stamp(struct sl_reviews_db *f)
 {
-	struct sl_rng r = sl_rng((uint64_t)sl_mono_us(), (uintptr_t)f);
-	int64_t fresh = (sl_now_ms() << SL_MONGO_STAMP_BITS) + sl_rng_below(&r, 1u << SL_MONGO_STAMP_BITS);
+	int64_t fresh = sl_mongo_seq_after(0, sl_now_ms());
 	int64_t last = atomic_load(&f->last_stamp), next;
 	do
 		next = SL_MAX(fresh, last + 1);
@@ -165,10 +171,8 @@ static void append_line(struct sl_mongo_doc *d, struct sl_mongo_change *c)
 	struct sl_vote_line *l = &d->line[d->nlines++];
 	if (!c->seq)
 		c->seq = sl_mongo_stamp(c->f);
-	if (c->seq <= last) {
-		struct sl_rng r = sl_rng((uint64_t)sl_mono_us(), (uintptr_t)c);
-		c->seq = last + 1 + sl_rng_below(&r, 1u << SL_MONGO_STAMP_BITS);
-	}
+	if (c->seq <= last)
+		c->seq = sl_mongo_seq_after(last, 0);
 	l->seq = c->seq;
 	l->vote.time_ms = sl_now_ms();
 	d->r.verdict = c->verdict;

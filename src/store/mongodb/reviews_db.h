@@ -28,6 +28,9 @@ struct sl_reviews_db {
 	bool gave_up; /* counting took the server too long */
 };
 
+/* Any number of that ms, or, where it is not behind `before`, of the next ms' worth behind that: the very next one may be
+ * another review's. */
+int64_t sl_mongo_seq_after(int64_t before, int64_t time_ms);
 /* Grows in this process; unique among all but for one in a million in the same ms. */
 int64_t sl_mongo_stamp(struct sl_reviews_db *f);
 

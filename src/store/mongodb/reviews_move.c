@@ -4,9 +4,7 @@
  * one ordered bulk write; each review in it is added first and gets its lines by a second, conditional update, so
  * that what a crash leaves is the beginning of what is to come.
  */
-#include "base/clock.h"
 #include "base/mem.h"
-#include "base/rng.h"
 #include "store/mongodb/reviews_db.h"
 #include <stdio.h>
 
@@ -121,15 +119,8 @@ enum sl_status sl_mongodb_history(
 
 /* ---- in ---- */
 
-/* A seq of the line's own time, so that the log of all reviews is in the order in which it came about. */
-static int64_t seq_after(int64_t before, int64_t time_ms)
-{
-	struct sl_rng r = sl_rng((uint64_t)sl_mono_us(), (uint64_t)before);
-	int64_t fresh = (time_ms << SL_MONGO_STAMP_BITS) + sl_rng_below(&r, 1u << SL_MONGO_STAMP_BITS);
-	return SL_MAX(fresh, before + 1);
-}
-
-/* d becomes h; gives the number of lines that are new. */
+/* d becomes h; gives the number of lines that are new. Each has a seq of its own time, so that the log of all reviews is in
+ * the order in which it came about. */
 static int add_lines(struct sl_mongo_doc *d, const struct sl_review_history *h)
 {
 	int from = d->nlines;
@@ -138,7 +129,7 @@ static int add_lines(struct sl_mongo_doc *d, const struct sl_review_history *h)
 	for (; d->nlines < h->n; d->nlines++) {
 		struct sl_vote_line *l = &d->line[d->nlines];
 		*l = h->line[d->nlines];
-		l->seq = seq = seq_after(seq, l->vote.time_ms);
+		l->seq = seq = sl_mongo_seq_after(seq, l->vote.time_ms);
 	}
 	d->r.verdict = h->r.verdict;
 	if (d->r.verdict.state != SL_REVIEW_OPEN)
